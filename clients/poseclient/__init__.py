@@ -1,0 +1,21 @@
+"""Client of poseserve: people, keypoints and body parts from a Triton Inference Server."""
+
+from poseclient.aio import AsyncPoseClient
+from poseclient.client import PoseClient
+from poseclient.draw import draw_parts, draw_people
+from poseclient.keypoints import ClassSet, KeypointSet, class_set, keypoint_set
+from poseclient.people import People
+from poseclient.protocol import PoseServerError
+
+__all__ = [
+    "AsyncPoseClient",
+    "ClassSet",
+    "KeypointSet",
+    "People",
+    "PoseClient",
+    "PoseServerError",
+    "class_set",
+    "draw_parts",
+    "draw_people",
+    "keypoint_set",
+]

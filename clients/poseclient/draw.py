@@ -1,0 +1,109 @@
+"""Pictures of answers, always on a new RGB image; images are u8 [h, w, 3] RGB or [h, w] grey."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from poseclient.keypoints import ClassSet, Colour, KeypointSet, keypoint_set
+from poseclient.people import People
+
+BOX_COLOURS: tuple[Colour, ...] = (
+    (80, 200, 255), (255, 190, 60), (140, 230, 120), (250, 130, 150),
+    (190, 160, 255), (110, 235, 215), (255, 150, 90), (225, 220, 110),
+)  # fmt: skip
+DARK, LIGHT = (24, 26, 30), (240, 240, 240)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FRACTION_BITS = 4  # OpenCV's fixed-point coordinates
+FARTHEST = 1e6  # pixels; beyond that a fixed-point coordinate may overflow
+
+
+def draw_people(image: np.ndarray, people: People, threshold: float = 0.3) -> np.ndarray:
+    """Boxes with scores, and skeletons; a keypoint below `threshold` is left out, and so are its links."""
+    canvas = _canvas(image)
+    for i in reversed(range(len(people))):  # the best on top
+        box, colour = people.boxes[i], BOX_COLOURS[i % len(BOX_COLOURS)]
+        unit = _unit(canvas, box)
+        _draw_box(canvas, box, f"{people.scores[i]:.2f}", colour, unit)
+        if people.keypoints is not None and people.keypoint_set is not None:
+            _draw_skeleton(canvas, people.keypoints[i], keypoint_set(people.keypoint_set), threshold, unit)
+    return canvas
+
+
+def draw_parts(image: np.ndarray, mask: np.ndarray, classes: ClassSet, alpha: float = 0.5) -> np.ndarray:
+    """The mask u8 [h, w] over the image in the colours of its classes; ValueError when the sizes differ."""
+    canvas = _canvas(image)
+    if mask.shape != canvas.shape[:2]:
+        raise ValueError(f"mask {list(mask.shape)} and image {list(canvas.shape[:2])} differ in size")
+    colours = np.array(classes.palette, np.uint8)[mask]
+    kernel = np.ones((3, 3), np.uint8)
+    border = cv2.dilate(mask, kernel) != cv2.erode(mask, kernel)
+    cover = np.where(border, (1 + alpha) / 2, alpha) * (mask > 0)
+    return (canvas + cover[..., None] * (colours.astype(np.float32) - canvas) + 0.5).astype(np.uint8)
+
+
+def parts_legend(mask: np.ndarray, classes: ClassSet) -> np.ndarray:
+    """Colours and names of the classes in the mask, u8 [h, width, 3], as high as the mask."""
+    height = len(mask)
+    row = int(np.clip(height / 20, 12, 40))
+    scale, rows = row / 40, max(1, height // row)
+    ids = [i for i in np.unique(mask).tolist() if i > 0]
+    names = [classes.names[i].replace("_", " ") for i in ids]
+    widths = [cv2.getTextSize(name, FONT, scale, 1)[0][0] for name in names]
+    column = max(widths, default=0) + 2 * row
+    panel = np.full((height, column * max(1, -(-len(ids) // rows)), 3), DARK, np.uint8)
+    for place, (i, name) in enumerate(zip(ids, names, strict=True)):
+        x, y = place // rows * column + row // 3, place % rows * row
+        cv2.rectangle(panel, (x, y + row // 5), (x + row * 3 // 5, y + row * 4 // 5), classes.palette[i], cv2.FILLED)
+        cv2.putText(panel, name, (x + row, y + row * 7 // 10), FONT, scale, LIGHT, 1, cv2.LINE_AA)
+    return panel
+
+
+def _canvas(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image.copy()
+
+
+def _unit(canvas: np.ndarray, box: np.ndarray) -> float:
+    """Width of a stroke in pixels: fits the image, and does not cover a small person."""
+    height, width = canvas.shape[:2]
+    return max(1.0, min((height * width) ** 0.5 / 320, float(box[3] - box[1]) / 80))
+
+
+def _fixed(x: float, y: float) -> tuple[int, int]:
+    return round(float(x) * 2**FRACTION_BITS), round(float(y) * 2**FRACTION_BITS)
+
+
+def _draw_box(canvas: np.ndarray, box: np.ndarray, label: str, colour: Colour, unit: float) -> None:
+    # Boxes are measured at pixel edges, OpenCV draws at pixel centres.
+    x1, y1, x2, y2 = np.clip(box, -FARTHEST, FARTHEST) - 0.5
+    thickness = max(1, round(unit * 0.7))
+    cv2.rectangle(canvas, _fixed(x1, y1), _fixed(x2, y2), colour, thickness, cv2.LINE_AA, FRACTION_BITS)
+    scale = 0.3 + 0.1 * unit
+    (width, height), drop = cv2.getTextSize(label, FONT, scale, 1)
+    left = int(np.clip(x1, 0, max(0, canvas.shape[1] - width - 4)))
+    bottom = int(y1) if y1 > height + drop else int(y1) + height + drop + 2
+    cv2.rectangle(canvas, (left, bottom - height - drop), (left + width + 3, bottom), colour, cv2.FILLED)
+    cv2.putText(canvas, label, (left + 2, bottom - drop + 1), FONT, scale, DARK, 1, cv2.LINE_AA)
+
+
+def _draw_skeleton(
+    canvas: np.ndarray, keypoints: np.ndarray, table: KeypointSet, threshold: float, unit: float
+) -> None:
+    seen = (keypoints[:, 2] >= threshold) & (np.abs(keypoints[:, :2]) < FARTHEST).all(1)
+    points = {k: _fixed(*keypoints[k, :2]) for k in np.flatnonzero(seen).tolist()}
+    bones = [
+        (points[a], points[b], colour)
+        for (a, b), colour in zip(table.links, table.link_colours, strict=True)
+        if a in points and b in points
+    ]
+    thickness = max(1, round(unit))
+    for start, end, _ in bones:
+        cv2.line(canvas, start, end, DARK, thickness + 2, cv2.LINE_AA, FRACTION_BITS)
+    for start, end, colour in bones:
+        cv2.line(canvas, start, end, colour, thickness, cv2.LINE_AA, FRACTION_BITS)
+    # The more points, the smaller, so that a face of 68 points stays a face.
+    radius = max(1.0, 1.6 * unit * min(1.0, (17 / len(keypoints)) ** 0.5))
+    for k, point in points.items():
+        for size, colour in ((radius + 1, DARK), (radius, table.colours[k])):
+            length = round(size * 2**FRACTION_BITS)
+            cv2.circle(canvas, point, length, colour, cv2.FILLED, cv2.LINE_AA, FRACTION_BITS)

@@ -1,0 +1,53 @@
+"""Images on their way to the server and back from disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+Image = str | os.PathLike | bytes | np.ndarray
+
+
+def encode_image(image: Image) -> bytes:
+    """The bytes to send: files and bytes as they are, pixels as BMP, which loses nothing and costs little.
+
+    Pixels are u8 [h, w, 3] RGB or [h, w] grey; anything else raises ValueError.
+    """
+    if isinstance(image, bytes):
+        return image
+    if not isinstance(image, np.ndarray):
+        return Path(image).read_bytes()
+    shape = image.shape
+    if image.dtype != np.uint8 or image.size == 0 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)):
+        raise ValueError(
+            f"pixels must be uint8 [h, w, 3] RGB or [h, w] grey, not empty; got {image.dtype} {list(shape)}"
+        )
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".bmp", pixels)[1].tobytes()
+
+
+def image_size(image: Image) -> tuple[int, int] | None:
+    """Height and width of pixels; None for encoded images, which only the server decodes."""
+    return (image.shape[0], image.shape[1]) if isinstance(image, np.ndarray) else None
+
+
+def decode_image(data: bytes) -> np.ndarray:
+    """u8 [h, w, 3] RGB as a viewer shows it (EXIF orientation applied); ValueError when it is no image."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if pixels is None:
+        raise ValueError(f"{len(data)} bytes that are no image which OpenCV can decode")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """The file as u8 [h, w, 3] RGB, like `decode_image`."""
+    return decode_image(Path(path).read_bytes())
+
+
+def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Write u8 [h, w, 3] RGB or [h, w] in the format of the suffix."""
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    Path(path).write_bytes(cv2.imencode(Path(path).suffix, pixels)[1].tobytes())

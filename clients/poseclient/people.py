@@ -1,0 +1,49 @@
+"""People in one image: what the client returns, and what is drawn, saved and filtered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """The people of one image, best first; none is normal.
+
+    boxes: f32 [n, 4] x1, y1, x2, y2 in image pixels, at pixel edges. scores: f32 [n], 0..1. keypoints: f32
+    [n, K, 3] x, y, score in image pixels, at pixel centres, or None when only boxes were asked for.
+    keypoint_set: name of the table that explains K. image_size: height, width in pixels where the client
+    knows them. found: people that the server saw in the whole image; more than n when a limit or a selection
+    left some out.
+
+    >>> confident = people[people.scores > 0.5]
+    >>> best = people[0]
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    keypoints: np.ndarray | None = None
+    keypoint_set: str | None = None
+    image_size: tuple[int, int] | None = None
+    found: int = 0
+
+    def __post_init__(self) -> None:
+        n = len(self.scores)
+        if self.boxes.shape != (n, 4):
+            raise ValueError(f"{n} scores need boxes of shape [{n}, 4], got {list(self.boxes.shape)}")
+        if self.keypoints is not None and (self.keypoints.shape[::2] != (n, 3) or self.keypoints.ndim != 3):
+            raise ValueError(f"{n} scores need keypoints of shape [{n}, K, 3], got {list(self.keypoints.shape)}")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: int | slice | list | np.ndarray) -> People:
+        """The selected people; an index selects one person and raises IndexError when there is none."""
+        rows = np.atleast_1d(np.arange(len(self))[index])
+        keypoints = None if self.keypoints is None else self.keypoints[rows]
+        return replace(self, boxes=self.boxes[rows], scores=self.scores[rows], keypoints=keypoints)
+
+    def __iter__(self) -> Iterator[People]:
+        return (self[i] for i in range(len(self)))

@@ -1,0 +1,152 @@
+"""What the clients share: addresses, requests, answers and errors, over gRPC and HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import numpy as np
+import tritonclient.grpc
+import tritonclient.http
+from geventhttpclient.response import HTTPParseError
+from tritonclient.utils import InferenceServerException
+
+from poseclient.images import Image, image_size
+from poseclient.people import People
+
+DEFAULT_URL = "grpc://127.0.0.1:8001"
+DEFAULT_PORTS = {"grpc": 8001, "grpcs": 443, "http": 8000, "https": 443}
+
+# gRPC's names for what Triton answers over HTTP.
+HTTP_STATUS = {
+    "400": "INVALID_ARGUMENT",
+    "404": "NOT_FOUND",
+    "409": "ALREADY_EXISTS",
+    "499": "CANCELLED",
+    "500": "INTERNAL",
+    "501": "UNIMPLEMENTED",
+    "503": "UNAVAILABLE",
+}
+
+
+class PoseServerError(Exception):
+    """The server refused or could not be reached.
+
+    message: the server's own words. status: gRPC's name of the reason over both protocols, such as
+    INVALID_ARGUMENT (the request is wrong), UNAVAILABLE (no server, or it cannot take more) or
+    DEADLINE_EXCEEDED (no answer in time).
+    """
+
+    def __init__(self, message: str, status: str) -> None:
+        super().__init__(message, status)  # both, so that the error can be pickled
+        self.message, self.status = message, status
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Endpoint:
+    """A server's address: `grpc://`, `grpcs://`, `http://` or `https://`, host and port; else ValueError."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+            raise ValueError(f"a server's URL looks like {DEFAULT_URL} or http://127.0.0.1:8000, got {url!r}")
+        port = "" if parts.port else f":{DEFAULT_PORTS[parts.scheme]}"
+        self.url, self.timeout = url, timeout
+        self.address = parts.netloc + port + parts.path.rstrip("/")
+        self.is_grpc = parts.scheme.startswith("grpc")
+        self.is_secure = parts.scheme.endswith("s")
+        self.api: ModuleType = tritonclient.grpc if self.is_grpc else tritonclient.http
+        # Over HTTP the timeout belongs to the connection.
+        self.deadline = {"client_timeout": timeout} if self.is_grpc else {}
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Whatever goes wrong between client and server becomes a PoseServerError."""
+        try:
+            yield
+        except InferenceServerException as error:
+            status = (error.status() or "UNKNOWN").removeprefix("StatusCode.")
+            raise self._error(error.message(), HTTP_STATUS.get(status, status)) from error
+        except (TimeoutError, asyncio.TimeoutError) as error:
+            raise self._error(str(error), "DEADLINE_EXCEEDED") from error
+        except (OSError, HTTPParseError, aiohttp.ClientError) as error:
+            raise self._error(str(error) or type(error).__name__, "UNAVAILABLE") from error
+
+    def _error(self, text: str, status: str) -> PoseServerError:
+        if status == "DEADLINE_EXCEEDED":
+            text = f"{self.url} did not answer within {self.timeout:g} s"
+        elif status == "UNAVAILABLE":
+            text = f"{self.url} is unavailable: {text}"
+        return PoseServerError(text, status)
+
+
+def infer_inputs(api: ModuleType, encoded: bytes, boxes: np.ndarray | None = None) -> list:
+    """The tensors IMAGE BYTES [1] and, where given, BOXES FP32 [n, 4], in the types of `api`."""
+    image = api.InferInput("IMAGE", [1], "BYTES")
+    image.set_data_from_numpy(np.array([encoded], dtype=object))
+    if boxes is None:
+        return [image]
+    rows = api.InferInput("BOXES", list(boxes.shape), "FP32")
+    rows.set_data_from_numpy(boxes)
+    return [image, rows]
+
+
+def box_rows(boxes: Any) -> np.ndarray:
+    """Boxes as f32 [n, 4]; ValueError for another shape."""
+    rows = np.asarray(boxes, np.float32)
+    if rows.size == 0:
+        return np.zeros((0, 4), np.float32)
+    if rows.ndim != 2 or rows.shape[1] != 4:
+        raise ValueError(f"boxes must be [n, 4] x1, y1, x2, y2, got {list(rows.shape)}")
+    return rows
+
+
+def limits(score_threshold: float | None, nms_iou: float | None, max_people: int | None) -> dict[str, float | int]:
+    """Request parameters without those that were left to the server."""
+    named = {"score_threshold": score_threshold, "nms_iou": nms_iou, "max_people": max_people}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def detected_people(answer: Any, image: Image, keypoint_set: str | None = None) -> People:
+    """The answer of `detect`, or with a keypoint set that of `pose`."""
+    return People(
+        boxes=tensor(answer, "BOXES"),
+        scores=tensor(answer, "SCORES"),
+        keypoints=tensor(answer, "KEYPOINTS") if keypoint_set else None,
+        keypoint_set=keypoint_set,
+        image_size=image_size(image),
+        found=int(tensor(answer, "PEOPLE_FOUND")[0]),
+    )
+
+
+def people_in_boxes(answer: Any, image: Image, boxes: np.ndarray, keypoint_set: str) -> People:
+    """The answer of `pose_in_boxes`; scores are 1, because the caller says that these are people."""
+    scores = np.ones(len(boxes), np.float32)
+    return People(boxes, scores, tensor(answer, "KEYPOINTS"), keypoint_set, image_size(image), len(boxes))
+
+
+def tensor(answer: Any, name: str) -> np.ndarray:
+    """An output as an array of its own, which may be written to."""
+    values = answer.as_numpy(name)
+    if values is None:
+        raise PoseServerError(f"the answer has no output {name}", "INVALID_ARGUMENT")
+    return np.array(values)
+
+
+def config_parameter(config: Any, parameter: str) -> str:
+    """A parameter of a model's configuration, which comes as a message over gRPC and as a dict over HTTP."""
+    if isinstance(config, dict):
+        name, parameters = config["name"], config.get("parameters", {})
+        value = parameters[parameter]["string_value"] if parameter in parameters else ""
+    else:
+        name, value = config.config.name, config.config.parameters[parameter].string_value
+    if not value:
+        raise PoseServerError(f"model {name!r} names no {parameter} in its configuration", "INVALID_ARGUMENT")
+    return value

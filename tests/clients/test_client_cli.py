@@ -1,0 +1,125 @@
+"""`poseclient` on folders: every image has results of its own, and a bad one stops nothing."""
+
+import json
+import socket
+
+import cv2
+import numpy as np
+import pytest
+
+from poseclient.cli import find_images, main
+
+
+@pytest.fixture
+def folder(tmp_path, scene):
+    """Three images whose names collide without folder or suffix, and one that is none."""
+    photos = tmp_path / "photos"
+    (photos / "sub").mkdir(parents=True)
+    (photos / "a.jpg").write_bytes(scene.jpeg)
+    cv2.imwrite(str(photos / "a.PNG"), cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR))
+    (photos / "sub" / "a.jpg").write_bytes(scene.jpeg)
+    (photos / "broken.jpg").write_bytes(b"no image")
+    (photos / "notes.txt").write_text("no image either")
+    return photos
+
+
+def files(out):
+    return {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def run(server, tmp_path):
+    """Runs the command line; gives its exit code and the folder that it wrote."""
+
+    def run(*arguments, url=f"grpc://{server.grpc_url}"):
+        return main([*map(str, arguments), "--url", url, "--out", str(tmp_path / "out")]), tmp_path / "out"
+
+    return run
+
+
+def test_pose_writes_an_overlay_for_each_image_and_one_coco_file(run, folder, capfd):
+    code, out = run("pose", folder)
+    assert code == 1
+    overlays = {f"{name}_overlay.jpg" for name in ("a.jpg", "a.PNG", "sub/a.jpg")}
+    assert files(out) == overlays | {"results.json", "images.json"}
+    images = {row["id"]: row["file_name"] for row in json.loads((out / "images.json").read_text())}
+    assert sorted(images.values()) == ["a.PNG", "a.jpg", "sub/a.jpg"]
+    rows = json.loads((out / "results.json").read_text())
+    assert {row["image_id"] for row in rows} == set(images)
+    assert all(len(row["keypoints"]) == 51 for row in rows)
+    said = capfd.readouterr()
+    assert f"3 images, {len(rows)} people, 1 failed" in said.out
+    assert "broken.jpg: " in said.err
+    assert "accepted" in said.err
+
+
+@pytest.mark.parametrize(("layout", "key"), [("sapiens", "instance_info"), ("easy_vitpose", "skeleton")])
+def test_other_layouts_are_one_file_for_each_image(run, folder, layout, key):
+    (folder / "broken.jpg").unlink()
+    code, out = run("pose", folder, "--format", layout, "--no-overlay")
+    assert code == 0
+    assert files(out) == {"a.jpg.json", "a.PNG.json", "sub/a.jpg.json"}
+    assert key in json.loads((out / "sub" / "a.jpg.json").read_text())
+
+
+def test_detect_passes_its_limits_on(run, folder, server):
+    code, out = run("detect", folder / "a.jpg", "--max-people", 1, url=f"http://{server.http_url}")
+    assert code == 0
+    rows = json.loads((out / "results.json").read_text())
+    assert len(rows) == 1
+    assert "keypoints" not in rows[0]
+
+
+def test_parts_writes_class_ids_of_the_images_size(run, folder, scene):
+    code, out = run("parts", folder / "a.jpg", folder / "sub", "--concurrency", 1)
+    assert code == 0
+    assert files(out) == {f"{n}_{kind}" for n in ("a.jpg", "sub/a.jpg") for kind in ("parts.png", "overlay.jpg")}
+    mask = cv2.imread(str(out / "a.jpg_parts.png"), cv2.IMREAD_UNCHANGED)
+    assert (mask.dtype, mask.shape) == (np.uint8, scene.image.shape[:2])
+
+
+def test_a_second_run_does_not_take_results_for_images(run, folder):
+    code, out = run("pose", folder.parent)
+    first = files(out)
+    assert (code, files(run("pose", folder.parent)[1])) == (1, first)
+
+
+def test_a_missing_file_is_reported_and_stops_nothing(run, folder, capfd):
+    code, out = run("detect", folder / "a.jpg", folder / "missing.jpg")
+    assert code == 1
+    assert "a.jpg_overlay.jpg" in files(out)
+    assert "missing.jpg: " in capfd.readouterr().err
+
+
+def test_names_are_paths_below_the_folder_that_holds_all(tmp_path):
+    for name in ("x/a.jpg", "y/a.jpg", "y/z/b.TIFF", "y/out/a.jpg", "y/readme.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    x, y, out = tmp_path / "x", tmp_path / "y", tmp_path / "y" / "out"
+    assert set(find_images([y], out)) == {"a.jpg", "z/b.TIFF"}
+    assert set(find_images([x / "a.jpg", y / "a.jpg"], out)) == {"x/a.jpg", "y/a.jpg"}
+    assert set(find_images([x, y, y / "z", y / "a.jpg"], out)) == {"x/a.jpg", "y/a.jpg", "y/z/b.TIFF"}
+    assert set(find_images([y / "readme.md"], out)) == {"readme.md"}
+    assert find_images([out.parent / "z"], out)["b.TIFF"] == y / "z" / "b.TIFF"
+
+
+def test_no_images_and_no_server_are_said_at_once(tmp_path, capsys):
+    assert main(["pose", str(tmp_path)]) == 1
+    assert "no images" in capsys.readouterr().err
+    (tmp_path / "a.jpg").touch()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"grpc://127.0.0.1:{listener.getsockname()[1]}"
+    assert main(["pose", str(tmp_path), "--url", url, "--out", str(tmp_path / "out")]) == 1
+    assert url in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["pose"], ["pose", "a.jpg", "--url", "gpu"], ["pose", "a.jpg", "--concurrency", "0"],
+     ["detect", "a.jpg", "--format", "sapiens"]],
+)  # fmt: skip
+def test_a_wrong_command_line_is_exit_code_2(arguments):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2

@@ -1,0 +1,72 @@
+"""People are selected like rows of an array."""
+
+import numpy as np
+import pytest
+
+from poseclient import People
+
+
+@pytest.fixture
+def three():
+    boxes = np.arange(12, dtype=np.float32).reshape(3, 4)
+    scores = np.array([0.9, 0.6, 0.3], np.float32)
+    keypoints = np.arange(3 * 17 * 3, dtype=np.float32).reshape(3, 17, 3)
+    return People(boxes, scores, keypoints, "coco_17", (480, 640), found=5)
+
+
+@pytest.mark.parametrize(
+    ("index", "rows"),
+    [
+        (0, [0]),
+        (-1, [2]),
+        (np.int64(1), [1]),
+        (slice(1, None), [1, 2]),
+        (slice(3, None), []),
+        (np.array([True, False, True]), [0, 2]),
+        ([True, False, True], [0, 2]),
+        ([2, 0], [2, 0]),
+        ([], []),
+    ],
+)
+def test_an_index_selects_rows_of_everything(three, index, rows):
+    some = three[index]
+    assert len(some) == len(rows)
+    np.testing.assert_array_equal(some.boxes, three.boxes[rows])
+    np.testing.assert_array_equal(some.scores, three.scores[rows])
+    np.testing.assert_array_equal(some.keypoints, three.keypoints[rows])
+
+
+def test_a_selection_keeps_what_is_about_the_image(three):
+    best = three[three.scores > 0.5]
+    assert (best.keypoint_set, best.image_size, best.found) == ("coco_17", (480, 640), 5)
+
+
+def test_iteration_gives_one_person_at_a_time(three):
+    assert [(len(person), person.scores[0]) for person in three] == [(1, s) for s in three.scores]
+
+
+def test_boxes_without_keypoints_are_selected_too(three):
+    detected = People(three.boxes, three.scores)
+    assert detected[1].keypoints is None
+
+
+@pytest.mark.parametrize("index", [3, -4])
+def test_an_index_beyond_the_end_is_an_error(three, index):
+    with pytest.raises(IndexError):
+        three[index]
+
+
+def test_nobody_is_normal(three):
+    nobody = three[:0]
+    assert len(nobody) == 0
+    assert list(nobody) == []
+    assert nobody.keypoints.shape == (0, 17, 3)
+
+
+def test_rows_that_do_not_belong_together_are_refused(three):
+    with pytest.raises(ValueError, match=r"\[2, 4\].*\[3, 4\]"):
+        People(three.boxes, three.scores[:2])
+    with pytest.raises(ValueError, match="keypoints"):
+        People(three.boxes, three.scores, three.keypoints[:2], "coco_17")
+    with pytest.raises(ValueError, match="keypoints"):
+        People(three.boxes, three.scores, three.keypoints[..., :2], "coco_17")

@@ -1,0 +1,86 @@
+"""Addresses, requests and answers, without a server."""
+
+import pickle
+
+import numpy as np
+import pytest
+import tritonclient.grpc
+import tritonclient.http
+from tritonclient.grpc import model_config_pb2, service_pb2
+
+from poseclient import PoseServerError
+from poseclient.protocol import Endpoint, box_rows, config_parameter, infer_inputs, limits, tensor
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "api", "secure"),
+    [
+        ("grpc://127.0.0.1:8001", "127.0.0.1:8001", tritonclient.grpc, False),
+        ("grpc://gpu", "gpu:8001", tritonclient.grpc, False),
+        ("grpcs://gpu", "gpu:443", tritonclient.grpc, True),
+        ("http://gpu", "gpu:8000", tritonclient.http, False),
+        ("https://gpu:8443/triton/", "gpu:8443/triton", tritonclient.http, True),
+        ("http://[::1]", "[::1]:8000", tritonclient.http, False),
+    ],
+)
+def test_a_url_says_protocol_port_and_security(url, address, api, secure):
+    server = Endpoint(url, 1)
+    assert (server.address, server.api, server.is_secure) == (address, api, secure)
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8001", "localhost:8001", "ftp://gpu", "grpc://", "grpc://gpu:port"])
+def test_what_is_no_url_of_a_server_is_refused(url):
+    with pytest.raises(ValueError, match=r"URL|[Pp]ort"):
+        Endpoint(url, 1)
+
+
+@pytest.mark.parametrize("api", [tritonclient.grpc, tritonclient.http])
+def test_requests_have_the_tensors_of_the_contract(api):
+    image, boxes = infer_inputs(api, b"jpeg", box_rows([[1, 2, 3, 4], [5, 6, 7, 8]]))
+    assert (image.name(), image.datatype(), image.shape()) == ("IMAGE", "BYTES", [1])
+    assert (boxes.name(), boxes.datatype(), boxes.shape()) == ("BOXES", "FP32", [2, 4])
+    assert len(infer_inputs(api, b"jpeg")) == 1
+
+
+@pytest.mark.parametrize("boxes", [[], np.zeros((0, 4)), np.zeros(0)])
+def test_no_boxes_are_zero_rows(boxes):
+    assert box_rows(boxes).shape == (0, 4)
+
+
+@pytest.mark.parametrize("boxes", [[1, 2, 3, 4], [[1, 2, 3]], np.zeros((1, 1, 4))])
+def test_boxes_of_another_shape_are_refused(boxes):
+    with pytest.raises(ValueError, match=r"\[n, 4\]"):
+        box_rows(boxes)
+
+
+def test_limits_left_out_are_left_to_the_server():
+    assert limits(None, None, None) == {}
+    assert limits(0.0, None, 1) == {"score_threshold": 0.0, "max_people": 1}
+
+
+def test_a_parameter_is_read_from_both_kinds_of_configuration():
+    config = model_config_pb2.ModelConfig(name="pose")
+    config.parameters["keypoint_set"].string_value = "coco_17"
+    message = service_pb2.ModelConfigResponse(config=config)
+    as_dict = {"name": "pose", "parameters": {"keypoint_set": {"string_value": "coco_17"}}}
+    assert config_parameter(message, "keypoint_set") == config_parameter(as_dict, "keypoint_set") == "coco_17"
+    for silent in (message, as_dict, {"name": "pose"}):
+        with pytest.raises(PoseServerError, match="'pose' names no class_set"):
+            config_parameter(silent, "class_set")
+
+
+def test_an_answer_is_an_array_of_its_own():
+    response = service_pb2.ModelInferResponse()
+    response.outputs.add(name="SCORES", datatype="FP32", shape=[2])
+    response.raw_output_contents.append(np.array([0.5, 0.25], np.float32).tobytes())
+    answer = tritonclient.grpc.InferResult(response)
+    scores = tensor(answer, "SCORES")
+    scores[0] = 1
+    assert scores.tolist() == [1, 0.25]
+    with pytest.raises(PoseServerError, match="no output MASK"):
+        tensor(answer, "MASK")
+
+
+def test_an_error_survives_the_way_between_processes():
+    error = pickle.loads(pickle.dumps(PoseServerError("the image is empty", "INVALID_ARGUMENT")))
+    assert (str(error), error.message, error.status) == ("the image is empty",) * 2 + ("INVALID_ARGUMENT",)
