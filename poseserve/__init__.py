@@ -1,0 +1,1 @@
+"""Human perception on Triton Inference Server: the server's side."""

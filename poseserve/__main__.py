@@ -1,0 +1,5 @@
+import sys
+
+from poseserve.cli import main
+
+sys.exit(main())

@@ -1,0 +1,98 @@
+"""`poseserve`: the command line of the server's side."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from poseserve.catalogue import REPOSITORIES
+from poseserve.config import write_configs
+from poseserve.dry_run import dry_run
+from poseserve.server import LOG_LEVELS, Server, ServerError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; its exit code."""
+    parser = argparse.ArgumentParser(prog="poseserve", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="start Triton and serve until Ctrl-C or SIGTERM"))
+    configure = commands.add_parser("configure", help="write every config.pbtxt from the catalogue")
+    configure.set_defaults(run=_configure)
+    args = parser.parse_args(argv)
+    return args.run(args)
+
+
+def _configure(args: argparse.Namespace) -> int:
+    for path in write_configs():
+        print(path)
+    return 0
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_serve)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
+        parser.add_argument(f"--{name}-port", type=int, default=port, help="0 picks a free one (default: %(default)s)")
+    parser.add_argument(
+        "--instances", nargs="+", type=_instances, default=[], metavar="NAME=N", help="instances of a model"
+    )
+    parser.add_argument(
+        "--log-level", choices=LOG_LEVELS, default="warning", help="of Triton's log (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--repository",
+        nargs="+",
+        type=Path,
+        default=REPOSITORIES,
+        metavar="DIR",
+        help="serve these model repositories",
+    )
+
+
+def _instances(text: str) -> tuple[str, int]:
+    name, _, count = text.partition("=")
+    if not count.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}, must be NAME=N")
+    return name, int(count)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        print(f"starting Triton with {', '.join(str(path) for path in args.repository)}", flush=True)
+        with Server(
+            args.repository,
+            args.host,
+            args.http_port,
+            args.grpc_port,
+            args.metrics_port,
+            instances=dict(args.instances),
+            log_level=args.log_level,
+        ) as server:
+            _announce(server)
+            code = server.wait()
+            raise ServerError(f"Triton ended by itself with exit code {code}\n{server.log_tail()}")
+    except ServerError as error:
+        print(f"poseserve: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _announce(server: Server) -> None:
+    times = ", ".join(f"{name} {spent:.0f} ms" for name, spent in dry_run(server.grpc_url).items())
+    urls = f"http {server.http_url} grpc {server.grpc_url} metrics {server.metrics_url}"
+    print(f"ready: {urls} (dry run: {times or 'no ensembles'}; log: {server.log_file})", flush=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """A second signal must not break off the orderly end that the first one began."""
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt

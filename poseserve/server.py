@@ -1,0 +1,323 @@
+"""Starts and ends a Triton Inference Server: the one on PATH, else the one in the wheel nvidia-pytriton."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import importlib.util
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from poseserve import keeper
+
+BACKENDS = Path(__file__).resolve().parent.parent / "backends"
+LOG_LEVELS = ("error", "warning", "info", "verbose")
+TAIL_LINES = 40
+
+
+class ServerError(RuntimeError):
+    """Triton cannot be found, did not start, or did not answer; the message holds what its log said last."""
+
+
+class Installation(NamedTuple):
+    """A Triton that can be started: its command line up to the options common to all, and its environment."""
+
+    command: list[str]
+    environment: dict[str, str]
+
+
+class Server:
+    """A Triton that serves `repositories` side by side, as a context manager or with start() and stop().
+
+    Port 0 picks a free one. `instances` overrides the instance count of models by name. `log_level` is one of
+    LOG_LEVELS; Triton's log goes to `log_file`, else to a temporary file that stop() removes. Without
+    `exit_on_error` models that fail to load are left out and do not stop the start. Triton does not outlive this
+    process, however it ends.
+    """
+
+    def __init__(
+        self,
+        repositories: Sequence[Path],
+        host: str = "127.0.0.1",
+        http_port: int = 8000,
+        grpc_port: int = 8001,
+        metrics_port: int = 8002,
+        instances: Mapping[str, int] | None = None,
+        log_level: str = "warning",
+        log_file: Path | None = None,
+        exit_on_error: bool = True,
+    ) -> None:
+        if log_level not in LOG_LEVELS:
+            raise ValueError(f"log level {log_level!r}, must be one of {', '.join(LOG_LEVELS)}")
+        self._repositories = [Path(repository).resolve() for repository in repositories]
+        self._host = host
+        self._wanted_ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
+        self._ports = self._wanted_ports
+        self._instances = instances or {}
+        self._log_level = log_level
+        self._wanted_log_file = log_file
+        self._exit_on_error = exit_on_error
+        self._workspace: Path | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._pid = 0
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def http_url(self) -> str:
+        return self._url("http")
+
+    @property
+    def grpc_url(self) -> str:
+        return self._url("grpc")
+
+    @property
+    def metrics_url(self) -> str:
+        return self._url("metrics")
+
+    @property
+    def pid(self) -> int:
+        """Triton's process id; it leads a process group of its own, with the processes of Python models."""
+        if self._keeper is None:
+            raise ServerError("the server is not started")
+        return self._pid
+
+    @property
+    def log_file(self) -> Path:
+        if self._wanted_log_file is not None:
+            return self._wanted_log_file
+        if self._workspace is None:
+            raise ServerError("the server is not started")
+        return self._workspace / "triton.log"
+
+    def start(self) -> None:
+        """Return once Triton answers that it is ready; raise ServerError when it does not get there."""
+        if self._workspace is not None:
+            raise ServerError("the server is already started")
+        self._workspace = Path(tempfile.mkdtemp(prefix="poseserve-"))
+        try:
+            self._keeper = self._launch(self._workspace)
+            self._pid = self._told(self._keeper)
+            self._await_ready(self._keeper)
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait(self) -> int:
+        """Block until Triton ends by itself; its exit code, or minus the signal that ended it. Call it once."""
+        if self._keeper is None:
+            raise ServerError("the server is not started")
+        return self._told(self._keeper)
+
+    def stop(self) -> None:
+        """Let Triton finish what is in flight, end it, remove what it left; no effect when not started."""
+        if self._keeper is not None:
+            with self._keeper:  # closes its standard input and waits for its end
+                self._keeper = None
+        if self._workspace is not None:
+            shutil.rmtree(self._workspace, ignore_errors=True)  # the keeper removed it, unless it never ran
+            self._workspace = None
+
+    def log_tail(self) -> str:
+        """The last lines of Triton's log."""
+        lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-TAIL_LINES:])
+
+    def _url(self, name: str) -> str:
+        host = "127.0.0.1" if self._host == "0.0.0.0" else self._host
+        return f"{host}:{self._ports[name]}"
+
+    def _launch(self, workspace: Path) -> subprocess.Popen[bytes]:
+        for repository in self._repositories:
+            if not repository.is_dir():
+                raise ServerError(f"there is no model repository {repository}")
+        repositories = with_instances(self._repositories, self._instances, workspace / "repositories")
+        self._ports = _reserve_ports(self._host, self._wanted_ports)
+        command, environment = find_triton(workspace)
+        with self.log_file.open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-I", keeper.__file__, workspace, *command, *self._options(repositories)],
+                bufsize=0,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # a Ctrl-C in the terminal reaches us alone; we end Triton in order
+            )
+
+    def _options(self, repositories: Sequence[Path]) -> list[str]:
+        assert self._workspace is not None
+        level = LOG_LEVELS.index(self._log_level)
+        exit_on_error = str(self._exit_on_error).lower()
+        return [
+            *(f"--model-repository={repository}" for repository in repositories),
+            *(f"--{name}-address={self._host}" for name in self._ports),
+            *(f"--{name}-port={port}" for name, port in self._ports.items()),
+            "--model-control-mode=none",
+            "--disable-auto-complete-config",
+            f"--exit-on-error={exit_on_error}",
+            f"--strict-readiness={exit_on_error}",
+            f"--exit-timeout-secs={keeper.DRAIN_SECONDS}",
+            f"--backend-config=python,shm-region-prefix-name={self._workspace.name}",
+            "--backend-config=python,stub-timeout-seconds=120",  # torch is slow to import on a busy machine
+            "--log-error=true",
+            f"--log-warning={str(level >= 1).lower()}",
+            f"--log-info={str(level >= 2).lower()}",
+            f"--log-verbose={int(level >= 3)}",
+        ]
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        # Triton opens its ports one after the other, the one for metrics last.
+        while not (_answers(self.http_url, "/v2/health/ready") and _answers(self.metrics_url, "/metrics")):
+            if select.select([process.stdout], [], [], 0.1)[0]:
+                code = self._told(process)
+                raise ServerError(f"Triton ended with exit code {code} before it was ready\n{self.log_tail()}")
+
+    def _told(self, process: subprocess.Popen[bytes]) -> int:
+        """The next number that the keeper writes; ServerError when it was killed."""
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise ServerError(f"the process that runs Triton was killed\n{self.log_tail()}")
+        return int(line)
+
+
+def find_triton(workspace: Path) -> Installation:
+    """The `tritonserver` on PATH with its own backends, as in a container, else the one in nvidia-pytriton.
+
+    What the latter needs is put together in `workspace`. Raises ServerError when there is neither.
+    """
+    environment = os.environ | {
+        # By default glibc returns the memory of every large tensor to the kernel, only to ask for it again.
+        "MALLOC_MMAP_THRESHOLD_": "1073741824",
+        "MALLOC_TRIM_THRESHOLD_": "4294967296",
+        # OpenMP's threads spin while they wait, and so take the cores from the threads that they wait for.
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+    binary = shutil.which("tritonserver")
+    if binary is not None:
+        return Installation([binary], environment)
+    wheel = importlib.util.find_spec("pytriton")
+    if wheel is None or not wheel.submodule_search_locations:
+        raise ServerError(
+            "there is no Triton: neither `tritonserver` on PATH nor the package nvidia-pytriton "
+            "(pip install nvidia-pytriton)"
+        )
+    package = Path(wheel.submodule_search_locations[0])
+    binary, backends = _assemble(package / "tritonserver", workspace)
+    libraries = [str(package.parent / "nvidia_pytriton.libs"), sysconfig.get_config_var("LIBDIR") or ""]
+    environment["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, os.environ.get("LD_LIBRARY_PATH", "")]).strip(":")
+    # The Python inside a model's process takes the packages of the `python3` that it finds first.
+    environment["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath)])
+    environment.pop("PYTHONHOME", None)
+    return Installation([binary, f"--backend-directory={backends}"], environment)
+
+
+def _assemble(wheel: Path, workspace: Path) -> tuple[str, Path]:
+    """The binary and the backend folder, from the wheel's `tritonserver` folder, which stays as it is."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stubs = wheel / "python_backend_stubs"
+    stub = stubs / version / "triton_python_backend_stub"
+    if not stub.is_file():
+        known = ", ".join(sorted((folder.name for folder in stubs.iterdir()), key=lambda v: int(v.split(".")[1])))
+        raise ServerError(f"nvidia-pytriton serves no models on Python {version}, only on {known}")
+    backends = workspace / "backends"
+    python = backends / "python"
+    shutil.copytree(wheel / "backends" / "python", python, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(stub, python)
+    binary = wheel / "bin" / "tritonserver"
+    # Installers that unpack the wheel as a plain zip file lose the permission to execute.
+    executables = [python / stub.name, python / "libtriton_python.so"]
+    if not os.access(binary, os.X_OK):
+        binary = Path(shutil.copy(binary, workspace))
+        executables.append(binary)
+    for executable in executables:
+        executable.chmod(0o755)
+    for backend in BACKENDS.iterdir():
+        (backends / backend.name).symlink_to(backend, target_is_directory=True)
+    return str(binary), backends
+
+
+def with_instances(repositories: Sequence[Path], instances: Mapping[str, int], folder: Path) -> list[Path]:
+    """`repositories` with the instance counts of `instances`, as mirrors of symbolic links below `folder`.
+
+    Raises ServerError for a model that no repository holds and for a count below 1.
+    """
+    models = {path.parent.name for repository in repositories for path in repository.glob("*/config.pbtxt")}
+    for name, count in instances.items():
+        if name not in models:
+            raise ServerError(f"instances: there is no model {name!r}, there are {', '.join(sorted(models))}")
+        if count < 1:
+            raise ServerError(f"instances: {name}={count}, must be at least 1")
+    if not instances:
+        return list(repositories)
+    mirrors = []
+    for number, repository in enumerate(repositories):
+        mirror = folder / str(number)
+        mirror.mkdir(parents=True)
+        for model in repository.iterdir():
+            if model.name in instances:
+                _mirror_model(model, instances[model.name], mirror / model.name)
+            else:
+                (mirror / model.name).symlink_to(model)
+        mirrors.append(mirror)
+    return mirrors
+
+
+def _mirror_model(model: Path, count: int, mirror: Path) -> None:
+    mirror.mkdir()
+    for entry in model.iterdir():
+        if entry.name != "config.pbtxt":
+            (mirror / entry.name).symlink_to(entry)
+    config = model_config_pb2.ModelConfig()
+    text_format.Parse((model / "config.pbtxt").read_text(encoding="utf-8"), config)
+    for group in config.instance_group or [config.instance_group.add()]:
+        group.count = count
+    (mirror / "config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
+
+
+def _reserve_ports(host: str, wanted: Mapping[str, int]) -> dict[str, int]:
+    """`wanted` with a free port for every 0; ServerError for one that is taken.
+
+    Asked before the start, because a server that already answers there would pass for the one being started.
+    """
+    ports = {}
+    with contextlib.ExitStack() as stack:
+        for name, port in wanted.items():
+            probe = stack.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise ServerError(f"{name} port {port} on {host}: {error.strerror}") from error
+            ports[name] = probe.getsockname()[1]
+    return ports
+
+
+def _answers(url: str, path: str) -> bool:
+    connection = http.client.HTTPConnection(url, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
