@@ -1,0 +1,70 @@
+"""crop_people: from detections, or from the client's boxes, to one crop per person."""
+
+import json
+import traceback
+
+import cv2
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from boxes import checked_boxes, detected_boxes
+from crops import crop, regions
+from options import parse_options
+from suppression import suppress
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        config = json.loads(args["model_config"])
+        self._max_people = int(config["parameters"]["max_people"]["string_value"])
+        dims = pb_utils.get_output_config_by_name(config, "CROPS")["dims"]
+        self._height, self._width = int(dims[1]), int(dims[2])
+        cv2.setNumThreads(1)  # instances, not threads, fill the cores
+
+    def execute(self, requests):
+        return [self._respond(request) for request in requests]
+
+    def _respond(self, request):
+        try:
+            outputs = self._outputs(request)
+            return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in outputs.items()])
+        except ValueError as error:  # what the client sent
+            return _failure(str(error), pb_utils.TritonError.INVALID_ARG)
+        except Exception as error:  # a request must not take its neighbours down
+            pb_utils.Logger.log_error(traceback.format_exc())
+            return _failure(repr(error), pb_utils.TritonError.INTERNAL)
+
+    def _outputs(self, request):
+        wanted = request.requested_output_names()
+        inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        pixels = inputs["PIXELS"]
+        boxes, scores, found = self._people(inputs, *pixels.shape[:2], json.loads(request.parameters() or "{}"))
+        # A network takes no tensor without rows: one region without area stands for nobody.
+        people = regions(boxes, self._width / self._height) if len(boxes) else np.zeros((1, 4))
+        outputs = {
+            "BOXES": boxes.astype(np.float32),
+            "SCORES": scores,
+            "PEOPLE_FOUND": np.array([found], np.int32),
+            "REGIONS": people.astype(np.float32),
+        }
+        if "CROPS" in wanted:
+            outputs["CROPS"] = crop(pixels, people, self._height, self._width)
+        return {name: array for name, array in outputs.items() if name in wanted}
+
+    def _people(self, inputs, height, width, parameters):
+        """Boxes [n, 4], scores f32 [n], and how many people there were before max_people cut the list."""
+        given = inputs.keys() - {"PIXELS"}
+        if given == {"BOXES"}:
+            boxes = checked_boxes(inputs["BOXES"], height, width, self._max_people)
+            return boxes, np.ones(len(boxes), np.float32), len(boxes)
+        if given != {"DETECTIONS", "SCALE"}:
+            names = ", ".join(sorted(given)) or "no inputs"
+            raise ValueError(f"beside PIXELS there are {names}; accepted are BOXES, or DETECTIONS and SCALE")
+        options = parse_options(parameters, self._max_people)
+        boxes, scores = detected_boxes(inputs["DETECTIONS"], inputs["SCALE"], height, width, options.score_threshold)
+        kept = suppress(boxes, options.nms_iou)
+        best = kept[: options.max_people]
+        return boxes[best], scores[best], len(kept)
+
+
+def _failure(message, code):
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))

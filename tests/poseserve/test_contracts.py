@@ -1,0 +1,105 @@
+"""The wrappers around a bare network: nobody, chunks, mapping to image pixels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from poseserve.contracts import DetectorContract, Normalise, PartsContract, PoseContract
+
+
+class OnePeak(nn.Module):
+    """Heatmaps [B, 2, 16, 12] with a Gaussian in the column that the crop's mean brightness says; counts its rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.batches.append(x.shape[0])
+        column = x.mean((1, 2, 3)).view(-1, 1, 1, 1)
+        gx = torch.exp(-0.5 * ((torch.arange(12).view(1, 1, 1, -1) - column) / 2) ** 2)
+        gy = torch.exp(-0.5 * ((torch.arange(16).view(1, 1, -1, 1) - 8.0) / 2) ** 2)
+        return (gx * gy).expand(-1, 2, -1, -1)
+
+
+@pytest.fixture
+def pose():
+    contract = PoseContract(OnePeak(), keypoints=2, chunk=3)
+    contract.normalise = Normalise((0.0,) * 3, (1.0,) * 3)
+    return contract
+
+
+def crops(*values: int) -> Tensor:
+    return torch.stack([torch.full((64, 48, 3), v, dtype=torch.uint8) for v in values])
+
+
+def test_peaks_become_image_pixels(pose):
+    region = torch.tensor([[100.0, 200.0, 110.0, 150.0]])
+    x, y, score = pose(crops(4), region)[0, 0]
+    assert x == pytest.approx(100 - 55 + 4 / 11 * 110, abs=0.1)
+    assert y == pytest.approx(200 - 75 + 8 / 15 * 150, abs=0.1)
+    assert score == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [(0.0, 0.0), (0.0, 10.0), (10.0, 0.0), (-1.0, 5.0), (float("nan"), 5.0)])
+def test_a_region_without_area_costs_nothing(pose, size):
+    regions = torch.tensor([[5.0, 5.0, *size], [5.0, 5.0, 10.0, 10.0]])
+    people = pose(crops(5, 5), regions)
+    assert people[0].eq(0).all()
+    assert people[1, :, 2].gt(0.9).all()
+    assert pose.network.batches == [1]
+
+
+def test_nobody_at_all(pose):
+    assert pose(crops(5), torch.zeros(1, 4)).eq(0).all()
+    assert pose.network.batches == []
+
+
+def test_many_people_go_in_chunks_and_keep_their_order(pose):
+    columns = [2, 9, 4, 6, 3, 8, 5]
+    regions = torch.tensor([[5.5, 7.5, 11.0, 15.0]] * 7)
+    people = pose(crops(*columns), regions)
+    assert pose.network.batches == [3, 3, 1]
+    assert people[:, 0, 0].round().tolist() == columns
+
+
+def test_inputs_are_left_as_they_were(pose):
+    images, regions = crops(3, 4), torch.tensor([[5.0, 5.0, 10.0, 10.0]] * 2)
+    before = images.clone(), regions.clone()
+    pose(images, regions)
+    assert images.equal(before[0])
+    assert regions.equal(before[1])
+
+
+def test_parts_are_class_ids_of_the_input_size():
+    class Halves(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            logits = torch.zeros(x.shape[0], 28, 4, 4)
+            logits[:, 3, :, :2] = 1
+            logits[:, 7, :, 2:] = 1
+            return logits
+
+    mask = PartsContract(Halves())(torch.zeros(3, 16, 16, 3, dtype=torch.uint8))
+    assert mask.dtype == torch.uint8
+    assert mask.shape == (3, 16, 16)
+    assert mask[:, :, :8].eq(3).all()
+    assert mask[:, :, 8:].eq(7).all()
+
+
+def test_detector_sees_normalised_rgb_planes():
+    class First(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[:, :, 0, 0]
+
+    class Rows(nn.Module):
+        def forward(self, raw: Tensor) -> Tensor:
+            return raw.view(-1, 1, 3)
+
+    image = torch.tensor([124, 0, 255], dtype=torch.uint8).expand(5, 4, 4, 3)
+    rows = DetectorContract(First(), Rows(), chunk=2)(image)
+    expected = (torch.tensor([124, 0, 255]) - torch.tensor([123.675, 116.28, 103.53])) / torch.tensor(
+        [58.395, 57.12, 57.375]
+    )
+    torch.testing.assert_close(rows, expected.expand(5, 1, 3))
