@@ -1,0 +1,80 @@
+"""Training scenes on disk: shards of letterboxed images, part masks and people.
+
+`python -m demo.dataset --scenes 4000` renders what is not there yet; an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from demo.scene import render_scene
+
+FOLDER = Path(__file__).parent / ".cache" / "scenes"
+SIDE = 640  # the detector's input; every training scene has this longer side
+SHARD = 100
+SIZES = ((480, 640), (640, 480), (640, 640), (427, 640), (360, 640), (640, 427))
+TRAIN_SEED, EVALUATION_SEED = 1_000_000, 0
+
+
+@dataclass(frozen=True)
+class Shard:
+    """images: u8 [n, 640, 640, 3], padded with 114 right and below. parts: u8 [n, 640, 640], padded with 0.
+
+    sizes: [n, 2] height, width. people: f32 [m, 1 + 4 + 51]: scene index, box, 17 keypoints x, y, visibility.
+    """
+
+    images: np.ndarray
+    parts: np.ndarray
+    sizes: np.ndarray
+    people: np.ndarray
+
+
+def render_shard(index: int, folder: Path = FOLDER) -> None:
+    cv2.setNumThreads(1)
+    images = np.full((SHARD, SIDE, SIDE, 3), 114, np.uint8)
+    parts = np.zeros((SHARD, SIDE, SIDE), np.uint8)
+    sizes, people = np.zeros((SHARD, 2), np.int32), []
+    for i in range(SHARD):
+        seed = TRAIN_SEED + index * SHARD + i
+        h, w = sizes[i] = SIZES[seed % len(SIZES)]
+        scene = render_scene(seed, (int(h), int(w)))
+        images[i, :h, :w], parts[i, :h, :w] = scene.image, scene.parts
+        people += [np.concatenate([[i], p.box, p.keypoints.ravel()]) for p in scene.people]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in (("images", images), ("parts", parts), ("sizes", sizes)):
+        np.save(folder / f"{index:04d}.{name}.npy", array)
+    unfinished = folder / f"{index:04d}.people.tmp.npy"
+    np.save(unfinished, np.array(people, np.float32).reshape(-1, 56))
+    os.replace(unfinished, folder / f"{index:04d}.people.npy")  # written last: marks the shard as whole
+
+
+def load_shards(folder: Path = FOLDER) -> list[Shard]:
+    """All whole shards, memory-mapped. Raises FileNotFoundError when there is none."""
+    stems = sorted(p.name.split(".")[0] for p in folder.glob("????.people.npy"))
+    if not stems:
+        raise FileNotFoundError(f"no scenes in {folder}: run `python -m demo.dataset` first")
+    names = ("images", "parts", "sizes", "people")
+    return [Shard(*(np.load(folder / f"{s}.{n}.npy", mmap_mode="r") for n in names)) for s in stems]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenes", type=int, default=4000)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    args = parser.parse_args()
+    missing = [i for i in range(-(-args.scenes // SHARD)) if not (FOLDER / f"{i:04d}.people.npy").exists()]
+    with ProcessPoolExecutor(args.jobs) as pool:
+        for done in tqdm(as_completed(pool.submit(render_shard, i) for i in missing), total=len(missing), unit="shard"):
+            done.result()
+
+
+if __name__ == "__main__":
+    main()

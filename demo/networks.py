@@ -1,0 +1,116 @@
+"""The demo networks: one small trunk, three heads. Inputs are normalised images f32 [B, 3, H, W]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+WIDTHS, BLOCKS = (32, 64, 96, 88), (1, 2, 2, 1)
+FEATURES = 48
+
+
+def conv(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = conv(width, width)
+        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(self.first(x)))
+
+
+class Trunk(nn.Module):
+    """Encoder to stride 32 and back: half [B, 16, H/2, W/2] and features [B, 48, H/4, W/4]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv(3, 16, 2)
+        self.stages = nn.ModuleList()
+        self.merges = nn.ModuleList()
+        inputs = 16
+        for width, count in zip(WIDTHS, BLOCKS, strict=True):
+            self.stages.append(nn.Sequential(conv(inputs, width, 2), *(Residual(width) for _ in range(count))))
+            inputs = width
+        for low, high in zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True):
+            self.merges.append(conv(low, high, kernel=1))
+        self.smooth = nn.ModuleList([conv(96, 96), conv(64, 64), conv(32, FEATURES)])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        half = self.stem(x)
+        levels = [half]
+        for stage in self.stages:
+            levels.append(stage(levels[-1]))
+        y = levels[-1]
+        for i, (merge, smooth) in enumerate(zip(self.merges, self.smooth, strict=True)):
+            skip = levels[-2 - i]
+            y = smooth(skip + F.interpolate(merge(y), size=skip.shape[-2:], mode="nearest"))
+        return half, y
+
+
+class Detector(nn.Module):
+    """[B, 3, 640, 640] -> [B, 5, 80, 80]: logit of "a person's box is centred here", log of the distances
+    left, top, right, bottom in cells of 8 pixels. One peak per person needs no anchors (Zhou et al., "Objects as
+    Points", 2019; distances as in Tian et al., "FCOS", 2019)."""
+
+    STRIDE = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = Trunk()
+        last = nn.Conv2d(FEATURES, 5, 1)
+        last.bias = nn.Parameter(torch.tensor([-4.0, 1.5, 1.5, 1.5, 1.5]))  # few people, of middling size
+        self.head = nn.Sequential(conv(FEATURES, FEATURES), last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.trunk(F.avg_pool2d(x, 2))[1])
+
+
+class Pose(nn.Module):
+    """[B, 3, 256, 192] -> heatmaps [B, 17, 64, 48]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = Trunk()
+        self.head = nn.Sequential(conv(FEATURES, 32), nn.Conv2d(32, 17, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.trunk(x)[1])
+
+
+class Parts(nn.Module):
+    """[B, 3, 512, 512] -> logits [B, 28, 256, 256]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = Trunk()
+        self.narrow = conv(FEATURES, 16, kernel=1)
+        self.head = nn.Sequential(conv(32, 24), nn.Conv2d(24, 28, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        half, y = self.trunk(x)
+        y = F.interpolate(self.narrow(y), size=half.shape[-2:], mode="bilinear", align_corners=False)
+        return self.head(torch.cat([half, y], 1))
+
+
+class CentrePeaks(nn.Module):
+    """The detector's raw output [B, 5, 80, 80] -> f32 [B, 100, 5]: its 100 best local maxima as boxes."""
+
+    def forward(self, raw: Tensor) -> Tensor:
+        width = raw.shape[3]
+        raw = raw.float()
+        score = raw[:, :1].sigmoid()
+        peak = score == F.max_pool2d(score, 3, 1, 1)
+        top, index = torch.where(peak, score, torch.zeros_like(score)).flatten(1).topk(100)
+        x = (index % width + 0.5).unsqueeze(2)
+        y = (torch.div(index, width, rounding_mode="floor") + 0.5).unsqueeze(2)
+        sides = raw[:, 1:].clamp(max=5.0).exp().flatten(2).transpose(1, 2)
+        left, above, right, below = sides.gather(1, index.unsqueeze(2).expand(-1, -1, 4)).split(1, 2)
+        boxes = torch.cat([x - left, y - above, x + right, y + below], 2) * 8.0
+        top = torch.where(top > 0.05, top, torch.zeros_like(top))
+        return torch.cat([boxes * (top > 0).unsqueeze(2), top.unsqueeze(2)], 2)

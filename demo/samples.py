@@ -1,0 +1,157 @@
+"""Training samples: random views of rendered scenes with the targets of each network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from demo.dataset import SIDE, Shard, load_shards
+from poseclient.keypoints import class_set, keypoint_set
+
+CROP_H, CROP_W = 256, 192
+PARTS_SIDE = 512
+CELLS, STRIDE = 80, 8
+
+
+def _recolour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Random gain, gamma and tint, sometimes grey, blurred or JPEG-compressed."""
+    ramp = np.linspace(0, 1, 256) ** rng.uniform(0.7, 1.4) * 255 * rng.uniform(0.7, 1.3)
+    table = ramp[:, None] * rng.normal(1, 0.07, 3) + rng.normal(0, 6)
+    image = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
+    if rng.random() < 0.1:
+        image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    if rng.random() < 0.15:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.3))
+    if rng.random() < 0.15:
+        _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 95))])
+        image = cv2.imdecode(code, cv2.IMREAD_UNCHANGED)
+    return image
+
+
+def _mirror(width: float) -> np.ndarray:
+    """x -> width - x."""
+    return np.array([[-1.0, 0, width], [0, 1, 0], [0, 0, 1]])
+
+
+class Samples(IterableDataset):
+    """An endless stream of samples of `task` (detector, pose or parts), the same for the same seed."""
+
+    def __init__(self, task: str, seed: int) -> None:
+        self.sample = {"detector": self._detector, "pose": self._pose, "parts": self._parts}[task]
+        self.seed = seed
+        coco, parts = keypoint_set("coco_17"), class_set("sapiens_28")
+        self.keypoint_swap = np.array(_swapped(len(coco.names), coco.swap_pairs))
+        self.class_swap = np.array(_swapped(len(parts.names), parts.swap_pairs), np.uint8)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        cv2.setNumThreads(1)
+        worker = get_worker_info()
+        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
+        shards = load_shards()
+        while True:
+            arrays = self.sample(rng, shards[rng.integers(len(shards))])
+            yield tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
+
+    def _pose(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
+        """Crop u8 [256, 192, 3]; keypoints f32 [17, 3] in crop pixels with visibility."""
+        person = shard.people[rng.integers(len(shard.people))]
+        scene, box, keypoints = int(person[0]), person[1:5].astype(float), person[5:].reshape(17, 3).copy()
+        h, w = shard.sizes[scene]
+        size = (box[2:] - box[:2]) * 1.25
+        centre = (box[:2] + box[2:]) / 2 + rng.normal(0, 0.04, 2) * size
+        side = max(size[0] / CROP_W, size[1] / CROP_H) * np.exp(rng.normal(0, 0.1))
+        angle = np.radians(rng.normal(0, 10)) if rng.random() < 0.5 else 0.0
+        cos, sin = np.cos(angle), np.sin(angle)
+        turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+        shift = np.array([[1, 0, -centre[0]], [0, 1, -centre[1]], [0, 0, 1]])
+        scale = np.array(
+            [
+                [(CROP_W - 1) / CROP_W / side, 0, (CROP_W - 1) / 2],
+                [0, (CROP_H - 1) / CROP_H / side, (CROP_H - 1) / 2],
+                [0, 0, 1],
+            ]
+        )
+        m = scale @ turn @ shift
+        if rng.random() < 0.5:
+            m = _mirror(CROP_W - 1) @ m
+            keypoints = keypoints[self.keypoint_swap]
+        crop = cv2.warpAffine(shard.images[scene, :h, :w], m[:2], (CROP_W, CROP_H))
+        keypoints[:, :2] = keypoints[:, :2] @ m[:2, :2].T + m[:2, 2]
+        inside = (keypoints[:, :2] >= -2).all(1) & (keypoints[:, :2] <= [CROP_W + 1, CROP_H + 1]).all(1)
+        keypoints[~inside, 2] = 0
+        return _recolour(rng, crop), keypoints
+
+    def _view(self, rng: np.random.Generator, low: float, high: float, width: float, height: float) -> np.ndarray:
+        """A random zoom and mirror of a `width` x `height` frame, in edge coordinates, [3, 3]."""
+        zoom = np.exp(rng.uniform(np.log(low), np.log(high)))
+        x, y = rng.uniform(0, 1, 2) * (1 - zoom) * [width, height]
+        m = np.array([[zoom, 0, x], [0, zoom, y], [0, 0, 1.0]])
+        return _mirror(width) @ m if rng.random() < 0.5 else m
+
+    def _detector(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
+        """Image u8 [640, 640, 3]; f32 peaks and weights [80, 80], boxes x1, y1, x2, y2 in cells [4, 80, 80]."""
+        scene = int(rng.integers(len(shard.images)))
+        h, w = shard.sizes[scene]
+        m = self._view(rng, 0.55, 1.5, float(w), float(h))
+        border = (114, 114, 114)
+        image = cv2.warpAffine(shard.images[scene, :h, :w], _centres(m)[:2], (SIDE, SIDE), borderValue=border)
+        peaks, weights = np.zeros((CELLS, CELLS), np.float32), np.zeros((CELLS, CELLS), np.float32)
+        boxes = np.zeros((4, CELLS, CELLS), np.float32)
+        cells = np.arange(CELLS) + 0.5
+        for row in shard.people[shard.people[:, 0] == scene]:
+            corners = row[1:5].reshape(2, 2) @ m[:2, :2].T + m[:2, 2]
+            full = np.concatenate([corners.min(0), corners.max(0)])
+            box = np.clip(full, 0, SIDE)
+            sides = box[2:] - box[:2]
+            if sides.min() < 6 or sides.prod() < 0.3 * (full[2:] - full[:2]).prod():
+                continue
+            sigma = np.maximum(sides * 0.07 / STRIDE, 0.7)
+            centre = (box[:2] + box[2:]) / 2 / STRIDE
+            centre = np.clip(np.floor(centre), 0, CELLS - 1) + 0.5
+            gx, gy = (np.exp(-0.5 * ((cells - c) / s) ** 2) for c, s in zip(centre, sigma, strict=True))
+            bump = (gy[:, None] * gx[None, :]).astype(np.float32)
+            stronger = bump > np.maximum(weights, 0.3)
+            weights[stronger] = bump[stronger]
+            boxes[:, stronger] = (box / STRIDE)[:, None]
+            peaks = np.maximum(peaks, bump)
+        return _recolour(rng, image), peaks, weights, boxes
+
+    def _parts(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
+        """Image u8 [512, 512, 3], class ids u8 [256, 256] at the centres of 2 x 2 pixels."""
+        scene = int(rng.integers(len(shard.images)))
+        h, w = shard.sizes[scene]
+        m = np.diag([PARTS_SIDE / w, PARTS_SIDE / h, 1.0]) @ self._view(rng, 0.8, 1.9, float(w), float(h))
+        mirrored = m[0, 0] < 0
+        image = cv2.warpAffine(
+            shard.images[scene, :h, :w],
+            _centres(m)[:2],
+            (PARTS_SIDE, PARTS_SIDE),
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        coarse = _centres(np.diag([0.5, 0.5, 1]) @ m)[:2]
+        side = PARTS_SIDE // 2
+        mask = cv2.warpAffine(
+            shard.parts[scene, :h, :w],
+            coarse,
+            (side, side),
+            flags=cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        return _recolour(rng, image), self.class_swap[mask] if mirrored else mask
+
+
+def _centres(m: np.ndarray) -> np.ndarray:
+    """An affine map of edge coordinates as the same map of pixel-centre coordinates."""
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    return np.linalg.inv(half) @ m @ half
+
+
+def _swapped(count: int, pairs) -> list[int]:
+    order = list(range(count))
+    for a, b in pairs:
+        order[a], order[b] = b, a
+    return order

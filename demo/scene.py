@@ -1,0 +1,193 @@
+"""Scenes of 0 to 12 rendered people with exact boxes, keypoints and part masks; deterministic from a seed.
+
+>>> scene = render_scene(seed=7)
+>>> scene.image.shape, scene.parts.shape
+((480, 640, 3), (480, 640))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from demo.backgrounds import background, foreground
+from demo.body import FACE_KEYPOINTS, Body, build_body, rotation
+from demo.render import Light, extent, render, shade
+
+MAX_PEOPLE = 12
+SAMPLES = 2  # per pixel and axis, for smooth edges
+MIN_VISIBLE = 0.7  # of a person's own silhouette
+MIN_INSIDE = 0.6  # of a person's extent, within the image
+
+
+@dataclass(frozen=True)
+class Person:
+    """Ground truth of one person, in image pixels.
+
+    box: f32 [4] x1, y1, x2, y2 at pixel edges, around the visible pixels. keypoints: f32 [17, 3] COCO x, y,
+    visibility at pixel centres: 2 visible, 1 hidden by the person's own body, 0 not labelled (outside the image, behind
+    something else, or a face point turned away; x and y are still true). area: visible pixels.
+    """
+
+    box: np.ndarray
+    keypoints: np.ndarray
+    area: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """image: u8 [h, w, 3] RGB. parts: u8 [h, w] Sapiens-28 class ids. people: nearest last."""
+
+    image: np.ndarray
+    parts: np.ndarray
+    people: list[Person]
+
+
+@dataclass(frozen=True)
+class _Placed:
+    body: Body
+    scale: float
+    patch: tuple[int, int, int, int]  # x1, y1, x2, y2, clipped to the image
+    silhouette: np.ndarray  # bool, of the patch
+    surface_depth: np.ndarray
+    parts: np.ndarray
+
+
+def _place(body: Body, scale: float, x: float, y: float, size: tuple[int, int]) -> _Placed | None:
+    """The body in the image with its pelvis at (x, y), or None when too much of it lies outside."""
+    placed = body.placed(scale, x, y)
+    x1, y1, x2, y2 = extent(placed.solids)
+    cx1, cy1 = max(0, int(np.floor(x1))), max(0, int(np.floor(y1)))
+    cx2, cy2 = min(size[1], int(np.ceil(x2)) + 1), min(size[0], int(np.ceil(y2)) + 1)
+    inside = max(0, cx2 - cx1) * max(0, cy2 - cy1) / ((x2 - x1) * (y2 - y1))
+    if inside < MIN_INSIDE:
+        return None
+    surface = render(placed.solids, cx1, cy1, cx2, cy2)
+    part_of = np.array([s.part for s in placed.solids], np.uint8)
+    seen = surface.solid >= 0
+    parts = np.where(seen, part_of[surface.solid], 0).astype(np.uint8)
+    return _Placed(placed, scale, (cx1, cy1, cx2, cy2), seen, surface.depth, parts)
+
+
+def _sizes(rng: np.random.Generator, count: int, height: int) -> np.ndarray:
+    """Heights in pixels of `count` people: few people stand near, crowds stand farther away."""
+    high = 0.95 if count <= 2 else 0.8 if count <= 5 else 0.62
+    low = 0.4 if count <= 2 else 0.32 if count <= 5 else 0.28
+    typical = rng.uniform(low, high)
+    return np.clip(typical * rng.uniform(0.65, 1.35, count), 0.22, 1.1) * height
+
+
+def _arrange(rng: np.random.Generator, size: tuple[int, int], count: int, before: np.ndarray) -> list[_Placed]:
+    """Up to `count` people, farthest first, each visible by at least MIN_VISIBLE past the others and `before`."""
+    h, w = size
+    people: list[_Placed] = []
+    for pixels in sorted(_sizes(rng, count, min(h, w))):
+        for _attempt in range(4):
+            candidate = _place(build_body(rng), pixels, rng.uniform(0.02, 0.98) * w, rng.uniform(0.3, 0.8) * h, size)
+            if candidate is None:
+                continue
+            if all(v >= MIN_VISIBLE for v in _visible_shares([*people, candidate], before)):
+                people.append(candidate)
+                break
+    return people
+
+
+def _visible(people: list[_Placed], before: np.ndarray) -> list[np.ndarray]:
+    """Per person the pixels of its patch where it is the nearest thing, bool."""
+    hidden = before.copy()
+    visible = []
+    for p in reversed(people):
+        x1, y1, x2, y2 = p.patch
+        window = hidden[y1:y2, x1:x2]
+        visible.append(p.silhouette & ~window)
+        window |= p.silhouette
+    return visible[::-1]
+
+
+def _visible_shares(people: list[_Placed], before: np.ndarray) -> list[float]:
+    return [v.sum() / max(1, p.silhouette.sum()) for p, v in zip(people, _visible(people, before), strict=True)]
+
+
+def _truth(p: _Placed, visible: np.ndarray, size: tuple[int, int]) -> Person:
+    x1, y1, _, _ = p.patch
+    rows, cols = np.nonzero(visible)
+    box = np.array([cols.min() + x1, rows.min() + y1, cols.max() + x1 + 1, rows.max() + y1 + 1], np.float32)
+    keypoints = np.zeros((17, 3), np.float32)
+    for k, (x, y, z) in enumerate(p.body.joints):
+        column, row = round(x), round(y)
+        state = 0
+        if 0 <= column < size[1] and 0 <= row < size[0]:
+            c, r = column - x1, row - y1
+            within = 0 <= r < visible.shape[0] and 0 <= c < visible.shape[1]
+            if within and visible[r, c]:
+                own = p.surface_depth[r, c] <= z + 1.3 * p.body.joint_radii[k]
+                turned_away = FACE_KEYPOINTS.start <= k < FACE_KEYPOINTS.stop
+                state = 2 if own else 0 if turned_away else 1
+        keypoints[k] = x, y, state
+    return Person(box, keypoints, int(visible.sum()))
+
+
+def render_scene(seed: int, size: tuple[int, int] = (480, 640), people: int | None = None) -> Scene:
+    """A scene of `size` (height, width) with up to `people` persons (random 0..12 unless given)."""
+    rng = np.random.default_rng(seed)
+    if people is None:
+        people = int(rng.choice(MAX_PEOPLE + 1, p=np.array([4, 20, 16, 12, 10, 8, 7, 6, 5, 4, 3, 3, 2]) / 100))
+    canvas = background(rng, size)
+    things, before = foreground(rng, size)
+    placed = _arrange(rng, size, people, before)
+
+    light = Light(
+        direction=rotation(x=float(rng.uniform(-10, 60)), y=float(rng.uniform(-70, 70))) @ np.array([0.0, 0.0, 1.0]),
+        key=rng.uniform(0.35, 0.75) * (1 + rng.normal(0, 0.06, 3)),
+        ambient=rng.uniform(0.3, 0.6) * (1 + rng.normal(0, 0.05, 3)),
+    )
+    for p in placed:
+        _drop_shadow(canvas, p, rng.uniform(0.1, 0.5))
+        _paint(canvas, p, light)
+    canvas[before] = things[before]
+    image = _photograph(rng, canvas)
+
+    truths, parts = [], np.zeros(size, np.uint8)
+    for p, visible in zip(placed, _visible(placed, before), strict=True):
+        x1, y1, x2, y2 = p.patch
+        parts[y1:y2, x1:x2][visible] = p.parts[visible]
+        truths.append(_truth(p, visible, size))
+    return Scene(image, parts, truths)
+
+
+def _drop_shadow(canvas: np.ndarray, p: _Placed, strength: float) -> None:
+    """A soft dark ellipse on the ground below the feet."""
+    feet = p.body.joints[15:17, :2]
+    x, y = feet[:, 0].mean(), feet[:, 1].max() + 0.035 * p.scale
+    half = 0.1 * p.scale + 0.5 * abs(feet[0, 0] - feet[1, 0])
+    shadow = np.zeros(canvas.shape[:2], np.float32)
+    cv2.ellipse(shadow, (int(x), int(y)), (int(half) + 1, int(0.035 * p.scale) + 1), 0, 0, 360, (1.0,), -1)
+    reach = max(1.0, 0.03 * p.scale)
+    top, bottom = max(0, int(y - 0.25 * p.scale)), max(0, int(y + 0.25 * p.scale))
+    if bottom > top and top < canvas.shape[0]:
+        band = cv2.GaussianBlur(shadow[top:bottom], (0, 0), reach)
+        canvas[top:bottom] *= 1 - strength * band[..., None]
+
+
+def _paint(canvas: np.ndarray, p: _Placed, light: Light) -> None:
+    x1, y1, x2, y2 = p.patch
+    surface = render(p.body.solids, x1, y1, x2, y2, SAMPLES)
+    colour = shade(surface, p.body.solids, p.scale, light)
+    cover = (surface.solid >= 0).astype(np.float32)
+    shape = (x2 - x1, y2 - y1)
+    alpha = cv2.resize(cover, shape, interpolation=cv2.INTER_AREA)[..., None]
+    premultiplied = cv2.resize(colour * cover[..., None], shape, interpolation=cv2.INTER_AREA)
+    window = canvas[y1:y2, x1:x2]
+    window *= 1 - alpha
+    window += premultiplied
+
+
+def _photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+    """Exposure, blur and sensor noise of a camera; u8."""
+    if rng.random() < 0.3:
+        canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 0.9))
+    canvas = np.clip(canvas, 0, 1) ** rng.uniform(0.75, 1.3)
+    canvas = canvas + rng.normal(0, rng.uniform(0.002, 0.025), canvas.shape).astype(np.float32)
+    return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
