@@ -1,0 +1,130 @@
+"""`python -m loadtest.overhead`: what the server adds to the same steps in one process.
+
+The networks cost nothing, so the difference is the price of the plumbing: gRPC, the hops between the steps
+and their copies of the image. Both are measured in turns in one run.
+"""
+
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import tritonclient.grpc
+from google.protobuf import text_format
+from torch import Tensor, nn
+from tritonclient.grpc import model_config_pb2 as pb
+
+from poseclient import People, PoseClient
+from poseserve.catalogue import DEFAULTS, ENSEMBLE, MODEL_REPOSITORY, PREPROCESS
+from poseserve.in_process import InProcess
+from poseserve.server import Server
+
+PEOPLE = 5
+WARM_UP, ROUNDS, REQUESTS_PER_ROUND = 40, 12, 25
+
+
+class Constant(nn.Module):
+    """Answers every image with the same row."""
+
+    row: Tensor
+
+    def __init__(self, row: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("row", row[None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.row.repeat_interleave(images.shape[0], 0)
+
+
+class ConstantPose(nn.Module):
+    """Answers every crop with the same keypoints."""
+
+    row: Tensor
+
+    def __init__(self, row: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("row", row[None])
+
+    def forward(self, crops: Tensor, regions: Tensor) -> Tensor:
+        return self.row.repeat_interleave(crops.shape[0], 0)
+
+
+def write_free_networks(folder: Path) -> None:
+    """A model repository of the default networks: their own configs, constants of those dims as answers."""
+    for task, name in DEFAULTS.items():
+        text = (MODEL_REPOSITORY / name / "config.pbtxt").read_text(encoding="utf-8")
+        output = text_format.Parse(text, pb.ModelConfig()).output[0]
+        row = torch.zeros(*output.dims, dtype=torch.uint8 if output.data_type == pb.TYPE_UINT8 else torch.float32)
+        if task == "detector":
+            for person in range(PEOPLE):
+                row[person] = torch.tensor([20 + 120 * person, 40, 100 + 120 * person, 320, 0.9 - 0.1 * person])
+        network = torch.jit.script((ConstantPose if task == "pose" else Constant)(row).eval())
+        shutil.copytree(MODEL_REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("model.pt"))
+        (folder / name / "1").mkdir(exist_ok=True)
+        network.save(str(folder / name / "1" / "model.pt"))
+
+
+def picture() -> bytes:
+    """A JPEG of 1920 x 1080 pixels, as large as a photo of that size."""
+    noise = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    pixels = cv2.resize(noise, (1920, 1080), interpolation=cv2.INTER_CUBIC)
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+
+
+def measure(ways: dict[str, Callable[[bytes], People]], encoded: bytes) -> dict[str, np.ndarray]:
+    """Milliseconds of every call, by way; they take turns, so that a change of load meets all of them."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for call in ways.values():
+        for _ in range(WARM_UP):
+            call(encoded)
+    for _ in range(ROUNDS):
+        for name, call in ways.items():
+            for _ in range(REQUESTS_PER_ROUND):
+                start = time.perf_counter()
+                call(encoded)
+                times[name].append(1000 * (time.perf_counter() - start))
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def check_equal(served: People, local: People) -> None:
+    """Raises RuntimeError unless both found the same PEOPLE: otherwise the comparison means nothing."""
+    if len(served) != PEOPLE or not np.array_equal(served.boxes, local.boxes):
+        raise RuntimeError(f"the server found people at {served.boxes.tolist()}, one process at {local.boxes.tolist()}")
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    encoded = picture()
+    with tempfile.TemporaryDirectory(prefix="poseserve-overhead-") as name:
+        networks = Path(name)
+        write_free_networks(networks)
+        local = InProcess(networks)
+        with (
+            Server([networks, PREPROCESS, ENSEMBLE], http_port=0, grpc_port=0, metrics_port=0) as server,
+            PoseClient(f"grpc://{server.grpc_url}") as client,
+            tritonclient.grpc.InferenceServerClient(server.grpc_url) as api,
+        ):
+            check_equal(client.pose(encoded), local.pose(encoded))
+            times = measure({"server": client.pose, "one process": local.pose}, encoded)
+            triton = api.get_server_metadata().version
+    print(f"pose, a JPEG of 1920 x 1080 ({len(encoded) // 1000} kB), {PEOPLE} people, gRPC, concurrency 1")
+    print(f"{ROUNDS * REQUESTS_PER_ROUND} requests each way, in turns of {REQUESTS_PER_ROUND}")
+    percentiles = {way: np.percentile(values, [50, 95]) for way, values in times.items()}
+    percentiles["difference"] = percentiles["server"] - percentiles["one process"]
+    for way, (median, p95) in percentiles.items():
+        print(f"{way:12} p50 {median:6.1f} ms   p95 {p95:6.1f} ms")
+    versions = {"Python": platform.python_version(), "Triton": triton, "OpenCV": cv2.__version__}
+    versions |= {name: version(name) for name in ("tritonclient", "torch", "numpy")}
+    print(f"{os.cpu_count()} cores,", ", ".join(f"{name} {number}" for name, number in versions.items()))
+
+
+if __name__ == "__main__":
+    main()

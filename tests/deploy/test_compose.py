@@ -1,0 +1,97 @@
+"""The production stack: is what it names in the tree, and does Triton know what it is told?"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from poseserve.server import find_triton
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+TRITONS = ("triton", "triton-cpu")
+OLDEST_IMAGE = (26, 8)  # security fixes up to 26.07, the starvation of the dynamic batcher up to 26.08
+PIN = re.compile(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==([^\s;\"]+)")
+
+
+def _pins(text: str) -> dict[str, str]:
+    """Package -> version of every `name==version`; -, _ and . are one, as are OpenCV and its headless build."""
+    pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in PIN.findall(text)}
+    return {name.removesuffix("-headless"): version for name, version in pins.items()}
+
+
+@pytest.fixture(scope="module")
+def known_options(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The options that the Triton of this machine knows."""
+    command, environment = find_triton(tmp_path_factory.mktemp("workspace"))
+    done = subprocess.run([command[0], "--help"], env=environment, capture_output=True, text=True)
+    return set(re.findall(r"^  (--[a-z0-9-]+)", done.stdout + done.stderr, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_mounted_path_is_in_the_tree_and_read_only(name: str) -> None:
+    for volume in SERVICES[name]["volumes"]:
+        source, _, mode = volume.split(":")
+        assert (ROOT / source).is_dir(), source
+        assert mode == "ro"
+
+
+@pytest.mark.parametrize("name", TRITONS)
+def test_triton_knows_every_option_it_is_given(name: str, known_options: set[str]) -> None:
+    program, *options = SERVICES[name]["command"]
+    assert program == "tritonserver"
+    assert {option.partition("=")[0] for option in options} <= known_options
+
+
+@pytest.mark.parametrize("name", TRITONS)
+def test_every_served_repository_is_mounted(name: str) -> None:
+    served = {o.partition("=")[2] for o in SERVICES[name]["command"] if o.startswith("--model-repository=")}
+    assert served == {volume.split(":")[1] for volume in SERVICES[name]["volumes"]}
+    assert {Path(folder).name for folder in served} == {"model_repository", "preprocess", "ensemble"}
+
+
+def test_gpu_and_cpu_services_differ_only_in_the_gpu_and_the_profile() -> None:
+    gpu, cpu = dict(SERVICES["triton"]), dict(SERVICES["triton-cpu"])
+    (device,) = gpu.pop("deploy")["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["count"], device["capabilities"]) == ("nvidia", "all", ["gpu"])
+    assert cpu.pop("profiles") == ["cpu"]
+    assert gpu == cpu
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_open_to_this_machine_alone(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_image_is_a_stage_of_the_dockerfile(name: str) -> None:
+    build = SERVICES[name]["build"]
+    assert (ROOT / build["context"] / "Dockerfile").is_file()
+    assert re.search(rf"^FROM \S+ AS {build['target']}$", DOCKERFILE, re.MULTILINE)
+
+
+def test_triton_is_recent_enough() -> None:
+    (year, month) = re.findall(r"^FROM nvcr\.io/nvidia/tritonserver:(\d+)\.(\d+)-py3 ", DOCKERFILE, re.MULTILINE)[0]
+    assert (int(year), int(month)) >= OLDEST_IMAGE
+    assert {SERVICES[name]["image"] for name in TRITONS} == {f"poseserve-triton:{year}.{month}"}
+
+
+def test_versions_are_those_of_the_constraints() -> None:
+    constraints = _pins((ROOT / "constraints.txt").read_text(encoding="utf-8"))
+    shared = _pins(DOCKERFILE).keys() & constraints.keys()
+    assert {"numpy", "opencv-python", "locust", "tritonclient"} <= shared
+    assert {name: _pins(DOCKERFILE)[name] for name in shared} == {name: constraints[name] for name in shared}
+
+
+def test_locust_gets_the_addresses_that_its_users_read() -> None:
+    users = (ROOT / "loadtest" / "locustfile.py").read_text(encoding="utf-8")
+    environment = SERVICES["locust"]["environment"]
+    aliases = SERVICES["triton"]["networks"]["default"]["aliases"]
+    for protocol, port in (("GRPC", 8001), ("HTTP", 8000)):
+        assert environment[f"POSESERVE_{protocol}_URL"] == f"{aliases[0]}:{port}"
+    assert "POSESERVE_{protocol.upper()}_URL" in users
