@@ -1,0 +1,45 @@
+"""One real server for all tests that need one, and rendered scenes with their truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from demo.evaluate import evaluation_scene, evaluation_scenes
+from poseserve.catalogue import REPOSITORIES
+from poseserve.dry_run import dry_run
+from poseserve.server import Server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The three repositories of the tree, served on free ports; its log is shown when it fails."""
+    log = tmp_path_factory.mktemp("server") / "triton.log"
+    with Server(REPOSITORIES, http_port=0, grpc_port=0, metrics_port=0, log_file=log) as running:
+        dry_run(running.grpc_url)
+        yield running
+
+
+@pytest.fixture(params=["grpc", "http"])
+def url(request: pytest.FixtureRequest, server: Server) -> str:
+    """The server's address over each protocol."""
+    return f"grpc://{server.grpc_url}" if request.param == "grpc" else f"http://{server.http_url}"
+
+
+def _with_jpeg(index: int) -> SimpleNamespace:
+    jpeg, scene = evaluation_scene(index)
+    return SimpleNamespace(jpeg=jpeg, image=scene.image, parts=scene.parts, people=scene.people)
+
+
+@pytest.fixture(scope="session")
+def scene() -> SimpleNamespace:
+    """A scene of several people: jpeg bytes, image u8 RGB, parts, people with box and keypoints."""
+    return next(s for s in map(_with_jpeg, range(100)) if len(s.people) == 4)
+
+
+@pytest.fixture(scope="session")
+def scenes() -> list:
+    """The 300 scenes of the accuracy figures: (jpeg, Scene)."""
+    return evaluation_scenes(300)

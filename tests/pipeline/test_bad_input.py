@@ -1,0 +1,138 @@
+"""Hostile and mistaken requests: the cause and what is accepted are named, and the next request is answered."""
+
+from __future__ import annotations
+
+import re
+import struct
+import urllib.error
+import urllib.request
+import zlib
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+import tritonclient.grpc
+import tritonclient.http
+from tritonclient.utils import InferenceServerException
+
+from poseclient import PoseClient, PoseServerError
+
+
+@pytest.fixture
+def client(url, scene):
+    with PoseClient(url) as connected:
+        yield connected
+        assert len(connected.pose(scene.jpeg)) == len(scene.people), "the next request was not answered"
+
+
+def png_bomb() -> bytes:
+    """A small PNG that declares 50,000 x 50,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    data = zlib.compress(bytes(1_000_000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+BAD_IMAGES = {
+    "empty": lambda scene: b"",
+    "text": lambda scene: b"hello, this is no image",
+    "truncated JPEG": lambda scene: scene.jpeg[: len(scene.jpeg) // 2],
+    "PNG bomb": lambda scene: png_bomb(),
+    "10 MB of noise": lambda scene: np.random.default_rng(0).bytes(10_000_000),
+    "too many pixels": lambda scene: cv2.imencode(".png", np.zeros((12_000, 12_000), np.uint8))[1].tobytes(),
+    "too long a side": lambda scene: cv2.imencode(".png", np.zeros((1, 32_767), np.uint8))[1].tobytes(),
+}
+
+
+def resident_bytes(server) -> int:
+    return sum(p.memory_info().rss for p in psutil.Process(server.pid).children(recursive=True))
+
+
+@pytest.mark.parametrize("ensemble", ["detect", "pose", "parts"])
+@pytest.mark.parametrize("kind", BAD_IMAGES)
+def test_a_bad_image_is_refused(client, server, scene, kind, ensemble):
+    before = resident_bytes(server)
+    with pytest.raises(PoseServerError, match="accepted") as refusal:
+        getattr(client, ensemble)(BAD_IMAGES[kind](scene))
+    assert refusal.value.status == "INVALID_ARGUMENT"
+    assert resident_bytes(server) - before < 200e6
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        [np.nan, 0, 10, 10],
+        [0, 0, np.inf, 10],
+        [50, 50, 10, 90],
+        [50, 50, 50, 90],
+        [5000, 5000, 5100, 5100],
+        [-90, -90, -10, -10],
+        [0, 0, 1e30, 1e30],
+    ],
+    ids=str,
+)
+def test_a_bad_box_is_refused_and_named(client, scene, box):
+    with pytest.raises(PoseServerError, match=r"(?s)row 1 .*accepted") as refusal:
+        client.pose_in_boxes(scene.jpeg, [[10, 10, 50, 90], box])
+    assert refusal.value.status == "INVALID_ARGUMENT"
+
+
+def test_too_many_boxes_are_refused(client, scene):
+    with pytest.raises(PoseServerError, match="at most 100") as refusal:
+        client.pose_in_boxes(scene.jpeg, np.tile([10.0, 10.0, 50.0, 90.0], (101, 1)))
+    assert refusal.value.status == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"score_threshold": 7.0}, {"nms_iou": -0.1}, {"max_people": 0}, {"max_people": 101}],
+    ids=str,
+)
+def test_a_parameter_out_of_range_is_refused(client, scene, parameters):
+    with pytest.raises(PoseServerError, match=f"{next(iter(parameters))}.*accepted") as refusal:
+        client.pose(scene.jpeg, **parameters)
+    assert refusal.value.status == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("api", [tritonclient.grpc, tritonclient.http])
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype", "array"),
+    [
+        ("PICTURE", [1], "BYTES", np.array([b"x"], object)),
+        ("IMAGE", [2], "BYTES", np.array([b"x", b"y"], object)),
+        ("IMAGE", [1], "FP32", np.zeros(1, np.float32)),
+        ("IMAGE", [1, 1], "BYTES", np.array([[b"x"]], object)),
+    ],
+    ids=["name", "two images", "dtype", "rank"],
+)
+def test_a_wrong_tensor_is_refused(server, scene, api, name, shape, dtype, array):
+    address = server.grpc_url if api is tritonclient.grpc else server.http_url
+    tensor = api.InferInput(name, shape, dtype)
+    tensor.set_data_from_numpy(array)
+    with api.InferenceServerClient(address) as connection, pytest.raises(InferenceServerException) as refusal:
+        connection.infer("pose", [tensor])
+    assert re.search("INVALID_ARGUMENT|400", refusal.value.status())
+    with PoseClient(f"grpc://{server.grpc_url}") as client:
+        assert len(client.pose(scene.jpeg)) == len(scene.people)
+
+
+def post(server, ensemble: str, body: bytes) -> urllib.request.Request:
+    headers = {"Inference-Header-Content-Length": "0", "Content-Type": "application/octet-stream"}
+    return urllib.request.Request(f"http://{server.http_url}/v2/models/{ensemble}/infer", body, headers)
+
+
+def test_raw_bytes_as_curl_sends_them(server, scene):
+    with urllib.request.urlopen(post(server, "pose", scene.jpeg)) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"hello"], ids=["empty", "text"])
+def test_bad_raw_bytes_are_a_400(server, body):
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(post(server, "pose", body))
+    assert refusal.value.code == 400
+    assert refusal.value.read()
