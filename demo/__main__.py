@@ -22,7 +22,7 @@ from poseserve.catalogue import REPOSITORIES
 from poseserve.dry_run import dry_run
 from poseserve.server import Server
 
-SEED, SIZE, PEOPLE = 11, (720, 1280), 6
+SEED, SIZE, PEOPLE = 39, (720, 1280), 6
 
 
 def write_scene(path: Path) -> None:
