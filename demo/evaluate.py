@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -103,10 +103,19 @@ def mean_iou(truth: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> tuple[
     return float(np.mean(list(each.values()))), each
 
 
+def with_pose_scores(people: People) -> People:
+    """The same people with the scores that COCO's top-down results have: box score x mean keypoint score above 0.2."""
+    assert people.keypoints is not None
+    confidence = people.keypoints[..., 2]
+    counted = confidence > 0.2
+    mean = (confidence * counted).sum(1) / counted.sum(1).clip(1)
+    return replace(people, scores=people.scores * mean)
+
+
 def score(scenes: Sequence[Scene], people: Sequence[People], masks: Sequence[np.ndarray]) -> Scores:
     truth = ground_truth(scenes)
-    results = [row for image_id, p in enumerate(people, 1) for row in coco_results(p, image_id)]
-    boxes = [{k: v for k, v in row.items() if k != "keypoints"} for row in results]
+    boxes = [row for image_id, p in enumerate(people, 1) for row in coco_results(replace(p, keypoints=None), image_id)]
+    results = [row for image_id, p in enumerate(people, 1) for row in coco_results(with_pose_scores(p), image_id)]
     return Scores(
         float(coco_ap(truth, boxes, "bbox")[1]),
         float(coco_ap(truth, results, "keypoints")[0]),

@@ -22,7 +22,7 @@ from poseserve.contracts import Normalise
 CHECKPOINTS = Path(__file__).parent / ".cache" / "checkpoints"
 NETWORKS: dict[str, type[nn.Module]] = {"detector": Detector, "pose": Pose, "parts": Parts}
 BATCH = {"detector": 16, "pose": 64, "parts": 8}
-STEPS = {"detector": 2200, "pose": 3200, "parts": 3200}
+STEPS = {"detector": 2700, "pose": 4600, "parts": 2600}
 SAVE_EVERY = 250
 HEATMAP_SIGMA = 2.0
 
