@@ -11,6 +11,7 @@ from torch import nn
 from demo.networks import CentrePeaks
 from demo.scene import render_scene
 from demo.train import CHECKPOINTS, NETWORKS
+from poseclient import keypoint_set
 from poseserve.catalogue import CATALOGUE, DEFAULTS
 from poseserve.contracts import DetectorContract, PartsContract, PoseContract
 from poseserve.export import export, fold_batch_norms
@@ -27,7 +28,7 @@ def export_task(task: str) -> None:
     if task == "detector":
         contract = DetectorContract(network, torch.jit.script(CentrePeaks()))
     elif task == "pose":
-        contract = PoseContract(network, entry.keypoints)
+        contract = PoseContract(network, entry.keypoints, keypoint_set(entry.labels).mirrored)
     else:
         contract = PartsContract(network)
     height, width = entry.input_size

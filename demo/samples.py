@@ -43,9 +43,8 @@ class Samples(IterableDataset):
     def __init__(self, task: str, seed: int) -> None:
         self.sample = {"detector": self._detector, "pose": self._pose, "parts": self._parts}[task]
         self.seed = seed
-        coco, parts = keypoint_set("coco_17"), class_set("sapiens_28")
-        self.keypoint_swap = np.array(_swapped(len(coco.names), coco.swap_pairs))
-        self.class_swap = np.array(_swapped(len(parts.names), parts.swap_pairs), np.uint8)
+        self.keypoint_swap = np.array(keypoint_set("coco_17").mirrored)
+        self.class_swap = np.array(class_set("sapiens_28").mirrored, np.uint8)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         cv2.setNumThreads(1)
@@ -148,10 +147,3 @@ def _centres(m: np.ndarray) -> np.ndarray:
     """An affine map of edge coordinates as the same map of pixel-centre coordinates."""
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     return np.linalg.inv(half) @ m @ half
-
-
-def _swapped(count: int, pairs) -> list[int]:
-    order = list(range(count))
-    for a, b in pairs:
-        order[a], order[b] = b, a
-    return order

@@ -4,6 +4,8 @@ A bare network takes normalised f32 [B, 3, H, W]. Every contract works through i
 however many people the batch holds, and writes into none of its inputs.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -42,19 +44,27 @@ class DetectorContract(nn.Module):
 class PoseContract(nn.Module):
     """u8 [B, H, W, 3] crops and f32 [B, 4] regions -> f32 [B, K, 3] keypoints in image pixels.
 
-    Regions without area are nobody: their rows are zero and the network never sees them.
+    Regions without area are nobody: their rows are zero and the network never sees them. With `mirrored`, each
+    keypoint's index in a mirrored image, the heatmaps are the mean of those of the crop and of its mirror image (flip
+    test), at twice the cost.
     """
 
-    def __init__(self, network: nn.Module, keypoints: int, chunk: int = 16) -> None:
+    mirrored: Tensor
+
+    def __init__(self, network: nn.Module, keypoints: int, mirrored: Sequence[int] = (), chunk: int = 16) -> None:
         super().__init__()
         self.normalise, self.network, self.keypoints, self.chunk = Normalise(), network, keypoints, chunk
+        self.register_buffer("mirrored", torch.tensor(mirrored, dtype=torch.long))
 
     def forward(self, crops: Tensor, regions: Tensor) -> Tensor:
         people = torch.zeros(crops.shape[0], self.keypoints, 3, device=regions.device)
         somebody = torch.nonzero((regions[:, 2] > 0) & (regions[:, 3] > 0)).squeeze(1)
         if somebody.numel() > 0:
             for rows in somebody.split(self.chunk):
-                heatmaps = self.network(self.normalise(crops[rows]))
+                images = self.normalise(crops[rows])
+                heatmaps = self.network(images)
+                if self.mirrored.numel() > 0:
+                    heatmaps = (heatmaps + self.network(images.flip(3)).flip(3)[:, self.mirrored]) / 2
                 peaks = decode_udp(heatmaps)
                 people[rows] = to_image(peaks, regions[rows], heatmaps.shape[2], heatmaps.shape[3])
         return people

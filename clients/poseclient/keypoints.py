@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,11 @@ class KeypointSet:
     link_colours: tuple[Colour, ...]
     oks_sigmas: tuple[float, ...] | None
 
+    @property
+    def mirrored(self) -> list[int]:
+        """The index of each keypoint in a mirrored image."""
+        return mirrored_indices(len(self.names), self.swap_pairs)
+
 
 @dataclass(frozen=True)
 class ClassSet:
@@ -42,6 +48,19 @@ class ClassSet:
     names: tuple[str, ...]
     palette: tuple[Colour, ...]
     swap_pairs: tuple[Pair, ...]
+
+    @property
+    def mirrored(self) -> list[int]:
+        """The id of each class in a mirrored image."""
+        return mirrored_indices(len(self.names), self.swap_pairs)
+
+
+def mirrored_indices(count: int, swap_pairs: Iterable[Pair]) -> list[int]:
+    """0 to count - 1 with the two of every pair in each other's place."""
+    order = list(range(count))
+    for a, b in swap_pairs:
+        order[a], order[b] = b, a
+    return order
 
 
 @cache

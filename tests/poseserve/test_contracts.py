@@ -65,6 +65,29 @@ def test_many_people_go_in_chunks_and_keep_their_order(pose):
     assert people[:, 0, 0].round().tolist() == columns
 
 
+def test_the_flip_test_averages_the_mirror_image_with_swapped_sides():
+    class Sides(nn.Module):
+        """Keypoint 0 peaks in the column where the crop is bright, keypoint 1 always in column 2."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            bright = x.mean((1, 2))[:, None, None, :]
+            fixed = torch.exp(-0.5 * ((torch.arange(12.0) - 2) / 2) ** 2).expand_as(bright)
+            rows = torch.exp(-0.5 * ((torch.arange(16.0) - 8) / 2) ** 2).view(1, 1, -1, 1)
+            return torch.cat([bright, fixed], 1) * rows
+
+    crop = torch.zeros(1, 16, 12, 3, dtype=torch.uint8)
+    crop[:, :, 9] = 255
+    contract = PoseContract(Sides(), 2, mirrored=[1, 0])
+    contract.normalise = Normalise((0.0,) * 3, (255.0,) * 3)
+    region = torch.tensor([[5.5, 7.5, 11.0, 15.0]])
+    first, second = contract(crop, region)[0]
+    # Keypoint 0: its own column 9, and keypoint 1 of the mirror image, column 11 - 2 = 9.
+    assert first[0] == pytest.approx(9, abs=0.3)
+    assert first[2] == pytest.approx(1, abs=1e-3)
+    # Keypoint 1: its own column 2, and keypoint 0 of the mirror image, back in column 9: halves.
+    assert second[2] == pytest.approx(0.5, abs=5e-3)
+
+
 def test_inputs_are_left_as_they_were(pose):
     images, regions = crops(3, 4), torch.tensor([[5.0, 5.0, 10.0, 10.0]] * 2)
     before = images.clone(), regions.clone()
