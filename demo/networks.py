@@ -26,7 +26,7 @@ class Residual(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Encoder to stride 32 and back: half [B, 16, H/2, W/2] and features [B, 48, H/4, W/4]."""
+    """Encoder to stride 32 and back: [B, 3, H, W] -> features [B, 48, H/4, W/4]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,16 +41,15 @@ class Trunk(nn.Module):
             self.merges.append(conv(low, high, kernel=1))
         self.smooth = nn.ModuleList([conv(96, 96), conv(64, 64), conv(32, FEATURES)])
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        half = self.stem(x)
-        levels = [half]
+    def forward(self, x: Tensor) -> Tensor:
+        levels = [self.stem(x)]
         for stage in self.stages:
             levels.append(stage(levels[-1]))
         y = levels[-1]
         for i, (merge, smooth) in enumerate(zip(self.merges, self.smooth, strict=True)):
             skip = levels[-2 - i]
             y = smooth(skip + F.interpolate(merge(y), size=skip.shape[-2:], mode="nearest"))
-        return half, y
+        return y
 
 
 class Detector(nn.Module):
@@ -68,7 +67,7 @@ class Detector(nn.Module):
         self.head = nn.Sequential(conv(FEATURES, FEATURES), last)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.trunk(F.avg_pool2d(x, 2))[1])
+        return self.head(self.trunk(F.avg_pool2d(x, 2)))
 
 
 class Pose(nn.Module):
@@ -80,22 +79,19 @@ class Pose(nn.Module):
         self.head = nn.Sequential(conv(FEATURES, 32), nn.Conv2d(32, 17, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.trunk(x)[1])
+        return self.head(self.trunk(x))
 
 
 class Parts(nn.Module):
-    """[B, 3, 512, 512] -> logits [B, 28, 256, 256]."""
+    """[B, 3, 512, 512] -> logits [B, 28, 128, 128]."""
 
     def __init__(self) -> None:
         super().__init__()
         self.trunk = Trunk()
-        self.narrow = conv(FEATURES, 16, kernel=1)
-        self.head = nn.Sequential(conv(32, 24), nn.Conv2d(24, 28, 1))
+        self.head = nn.Sequential(conv(FEATURES, FEATURES), nn.Conv2d(FEATURES, 28, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        half, y = self.trunk(x)
-        y = F.interpolate(self.narrow(y), size=half.shape[-2:], mode="bilinear", align_corners=False)
-        return self.head(torch.cat([half, y], 1))
+        return self.head(self.trunk(x))
 
 
 class CentrePeaks(nn.Module):

@@ -120,7 +120,7 @@ class Samples(IterableDataset):
         return _recolour(rng, image), peaks, weights, boxes
 
     def _parts(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
-        """Image u8 [512, 512, 3], class ids u8 [256, 256] at the centres of 2 x 2 pixels."""
+        """Image u8 [512, 512, 3], class ids u8 [128, 128] at the centres of 4 x 4 pixels."""
         scene = int(rng.integers(len(shard.images)))
         h, w = shard.sizes[scene]
         m = np.diag([PARTS_SIDE / w, PARTS_SIDE / h, 1.0]) @ self._view(rng, 0.8, 1.9, float(w), float(h))
@@ -131,8 +131,8 @@ class Samples(IterableDataset):
             (PARTS_SIDE, PARTS_SIDE),
             borderMode=cv2.BORDER_REFLECT,
         )
-        coarse = _centres(np.diag([0.5, 0.5, 1]) @ m)[:2]
-        side = PARTS_SIDE // 2
+        coarse = _centres(np.diag([0.25, 0.25, 1]) @ m)[:2]
+        side = PARTS_SIDE // 4
         mask = cv2.warpAffine(
             shard.parts[scene, :h, :w],
             coarse,

@@ -22,7 +22,7 @@ from poseserve.contracts import Normalise
 CHECKPOINTS = Path(__file__).parent / ".cache" / "checkpoints"
 NETWORKS: dict[str, type[nn.Module]] = {"detector": Detector, "pose": Pose, "parts": Parts}
 BATCH = {"detector": 16, "pose": 64, "parts": 8}
-STEPS = {"detector": 2700, "pose": 4600, "parts": 2600}
+STEPS = {"detector": 2700, "pose": 4600, "parts": 3200}
 SAVE_EVERY = 250
 HEATMAP_SIGMA = 2.0
 
@@ -80,7 +80,11 @@ LOSSES: dict[str, Callable[..., Tensor]] = {"detector": detector_loss, "pose": p
 def train(task: str, steps: int) -> Path:
     """Train to `steps` and return the checkpoint: `step`, `network` (averaged weights) and the optimiser's state."""
     torch.manual_seed(0)
-    network = NETWORKS[task]().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = NETWORKS[task]()
+    if task == "parts":  # the trunk of the pose network knows left from right already
+        pose = torch.load(CHECKPOINTS / "pose.pt", weights_only=True)["network"]
+        network.load_state_dict({k: v for k, v in pose.items() if k.startswith("trunk.")}, strict=False)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1.0, weight_decay=1e-4)
     peak = 3e-3
