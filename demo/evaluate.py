@@ -92,15 +92,14 @@ def coco_ap(truth: dict, results: list[dict], kind: str) -> np.ndarray:
     return np.asarray(evaluation.stats)
 
 
-def mean_iou(truth: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> tuple[float, dict[int, float]]:
-    """Mean over SHOWN_CLASSES of the intersection over union of all pixels, and each class's own."""
+def mean_iou(truth: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> float:
+    """Mean over SHOWN_CLASSES of the intersection over union of all pixels."""
     confusion = np.zeros((28, 28), np.int64)
     for t, f in zip(truth, found, strict=True):
         confusion += np.bincount(t.ravel().astype(int) * 28 + f.ravel(), minlength=28 * 28).reshape(28, 28)
     both = confusion.diagonal()
     either = confusion.sum(0) + confusion.sum(1) - both
-    each = {c: float(both[c] / max(1, either[c])) for c in SHOWN_CLASSES}
-    return float(np.mean(list(each.values()))), each
+    return float(np.mean([both[c] / max(1, either[c]) for c in SHOWN_CLASSES]))
 
 
 def with_pose_scores(people: People) -> People:
@@ -119,7 +118,7 @@ def score(scenes: Sequence[Scene], people: Sequence[People], masks: Sequence[np.
     return Scores(
         float(coco_ap(truth, boxes, "bbox")[1]),
         float(coco_ap(truth, results, "keypoints")[0]),
-        mean_iou([s.parts for s in scenes], masks)[0],
+        mean_iou([s.parts for s in scenes], masks),
     )
 
 

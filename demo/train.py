@@ -77,11 +77,12 @@ def parts_loss(logits: Tensor, classes: Tensor) -> Tensor:
 LOSSES: dict[str, Callable[..., Tensor]] = {"detector": detector_loss, "pose": pose_loss, "parts": parts_loss}
 
 
-def train(task: str, steps: int) -> Path:
-    """Train to `steps` and return the checkpoint: `step`, `network` (averaged weights) and the optimiser's state."""
+def train(task: str, steps: int) -> None:
+    """Train to `steps`; the checkpoint holds `step`, `network` (averaged weights) and the optimiser's state."""
     torch.manual_seed(0)
     network = NETWORKS[task]()
-    if task == "parts":  # the trunk of the pose network knows left from right already
+    path, start = CHECKPOINTS / f"{task}.pt", 0
+    if task == "parts" and not path.exists():  # the trunk of the pose network knows left from right already
         pose = torch.load(CHECKPOINTS / "pose.pt", weights_only=True)["network"]
         network.load_state_dict({k: v for k, v in pose.items() if k.startswith("trunk.")}, strict=False)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -92,7 +93,6 @@ def train(task: str, steps: int) -> Path:
         optimiser,
         lambda s: peak * min(1, (s + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * min(1, s / steps))) + 1e-6,
     )
-    path, start = CHECKPOINTS / f"{task}.pt", 0
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         state = torch.load(path, weights_only=True)
@@ -128,7 +128,6 @@ def train(task: str, steps: int) -> Path:
             state |= {"optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
             torch.save(state, path.with_suffix(".tmp"))
             os.replace(path.with_suffix(".tmp"), path)
-    return path
 
 
 def main() -> None:

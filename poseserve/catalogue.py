@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from poseclient.keypoints import class_set, keypoint_set
+from poseclient.keypoints import keypoint_set
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_REPOSITORY, PREPROCESS, ENSEMBLE = ROOT / "model_repository", ROOT / "preprocess", ROOT / "ensemble"
@@ -42,11 +42,6 @@ class Network:
     def keypoints(self) -> int:
         """Number of keypoints of a pose network."""
         return len(keypoint_set(self.labels).names)
-
-    @property
-    def classes(self) -> int:
-        """Number of classes of a parts network, background included."""
-        return len(class_set(self.labels).names)
 
 
 CATALOGUE = {

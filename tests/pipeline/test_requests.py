@@ -70,7 +70,7 @@ def test_parts_agree_with_the_truth(client, scene):
     mask = client.parts(scene.jpeg)
     assert mask.shape == scene.parts.shape
     assert mask.dtype == np.uint8
-    assert (mask == scene.parts).mean() > 0.9
+    assert (mask == scene.parts).mean() > 0.95
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (37, 41), (480, 640)])
