@@ -11,14 +11,15 @@ from torch import nn
 from demo.networks import CentrePeaks
 from demo.scene import render_scene
 from demo.train import CHECKPOINTS, NETWORKS
-from poseclient import keypoint_set
-from poseserve.catalogue import CATALOGUE, DEFAULTS
-from poseserve.contracts import DetectorContract, PartsContract, PoseContract
+from poseclient import class_set, keypoint_set
+from poseserve.catalogue import CATALOGUE, MODEL_REPOSITORY
+from poseserve.contracts import ClassIds, DetectorContract, FlipTest, ImageContract, PoseContract, UdpHeatmaps
 from poseserve.export import export, fold_batch_norms
 
 
 def export_task(task: str) -> None:
-    entry = CATALOGUE[DEFAULTS[task]]
+    entry = CATALOGUE[f"demo_{task}"]
+    path = MODEL_REPOSITORY / entry.name / "1" / "model.pt"
     network = NETWORKS[task]()
     network.load_state_dict(torch.load(CHECKPOINTS / f"{task}.pt", weights_only=True)["network"])
     network.eval()
@@ -28,14 +29,14 @@ def export_task(task: str) -> None:
     if task == "detector":
         contract = DetectorContract(network, torch.jit.script(CentrePeaks()))
     elif task == "pose":
-        contract = PoseContract(network, entry.keypoints, keypoint_set(entry.labels).mirrored)
+        contract = PoseContract(FlipTest(network, keypoint_set("coco_17").mirrored), UdpHeatmaps(), entry.outputs)
     else:
-        contract = PartsContract(network)
+        contract = ImageContract(FlipTest(network, class_set("sapiens_28").mirrored), ClassIds(), chunk=16)
     height, width = entry.input_size
     images = torch.from_numpy(np.stack([render_scene(seed, (height, width), people=1).image for seed in (1, 2, 3)]))
     regions = torch.tensor([[width / 2, height / 2, width, height]] * 3)
-    export(contract, entry.input_size, (images, regions) if task == "pose" else (images,), entry.model_file)
-    print(f"{entry.model_file}: {entry.model_file.stat().st_size / 1e6:.2f} MB")
+    export(contract, (images, regions) if task == "pose" else (images,), path)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
 def main() -> None:

@@ -42,7 +42,10 @@ class Trunk(nn.Module):
         self.smooth = nn.ModuleList([conv(96, 96), conv(64, 64), conv(32, FEATURES)])
 
     def forward(self, x: Tensor) -> Tensor:
-        levels = [self.stem(x)]
+        return self.above(self.stem(x))
+
+    def above(self, stem: Tensor) -> Tensor:
+        levels = [stem]
         for stage in self.stages:
             levels.append(stage(levels[-1]))
         y = levels[-1]
@@ -83,15 +86,21 @@ class Pose(nn.Module):
 
 
 class Parts(nn.Module):
-    """[B, 3, 512, 512] -> logits [B, 28, 128, 128]."""
+    """[B, 3, 320, 240] -> logits [B, 28, 160, 120]: most of what is wrong in a mask lies at its edges."""
+
+    WIDTH = 32
 
     def __init__(self) -> None:
         super().__init__()
         self.trunk = Trunk()
-        self.head = nn.Sequential(conv(FEATURES, FEATURES), nn.Conv2d(FEATURES, 28, 1))
+        self.fine = conv(16, self.WIDTH, kernel=1)
+        self.coarse = conv(FEATURES, self.WIDTH, kernel=1)
+        self.head = nn.Sequential(conv(self.WIDTH, self.WIDTH), nn.Conv2d(self.WIDTH, 28, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.trunk(x))
+        stem = self.trunk.stem(x)
+        coarse = self.coarse(self.trunk.above(stem))
+        return self.head(self.fine(stem) + F.interpolate(coarse, size=stem.shape[-2:], mode="bilinear"))
 
 
 class CentrePeaks(nn.Module):

@@ -12,8 +12,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 from demo.dataset import SIDE, Shard, load_shards
 from poseclient.keypoints import class_set, keypoint_set
 
-CROP_H, CROP_W = 256, 192
-PARTS_SIDE = 512
+CROP = 256, 192  # height, width
+PARTS_CROP = 320, 240
 CELLS, STRIDE = 80, 8
 
 
@@ -55,32 +55,41 @@ class Samples(IterableDataset):
             arrays = self.sample(rng, shards[rng.integers(len(shards))])
             yield tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
 
-    def _pose(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
-        """Crop u8 [256, 192, 3]; keypoints f32 [17, 3] in crop pixels with visibility."""
+    def _person(
+        self, rng: np.random.Generator, shard: Shard, crop: tuple[int, int]
+    ) -> tuple[int, np.ndarray, np.ndarray, bool]:
+        """Scene, its row of `people`, the map from its pixels to those of a crop [3, 3], and whether that mirrors."""
+        height, width = crop
         person = shard.people[rng.integers(len(shard.people))]
-        scene, box, keypoints = int(person[0]), person[1:5].astype(float), person[5:].reshape(17, 3).copy()
-        h, w = shard.sizes[scene]
+        box = person[1:5].astype(float)
         size = (box[2:] - box[:2]) * 1.25
         centre = (box[:2] + box[2:]) / 2 + rng.normal(0, 0.04, 2) * size
-        side = max(size[0] / CROP_W, size[1] / CROP_H) * np.exp(rng.normal(0, 0.1))
+        side = max(size[0] / width, size[1] / height) * np.exp(rng.normal(0, 0.1))
         angle = np.radians(rng.normal(0, 10)) if rng.random() < 0.5 else 0.0
         cos, sin = np.cos(angle), np.sin(angle)
         turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
         shift = np.array([[1, 0, -centre[0]], [0, 1, -centre[1]], [0, 0, 1]])
         scale = np.array(
             [
-                [(CROP_W - 1) / CROP_W / side, 0, (CROP_W - 1) / 2],
-                [0, (CROP_H - 1) / CROP_H / side, (CROP_H - 1) / 2],
+                [(width - 1) / width / side, 0, (width - 1) / 2],
+                [0, (height - 1) / height / side, (height - 1) / 2],
                 [0, 0, 1],
             ]
         )
         m = scale @ turn @ shift
-        if rng.random() < 0.5:
-            m = _mirror(CROP_W - 1) @ m
+        mirrored = rng.random() < 0.5
+        return int(person[0]), person, _mirror(width - 1) @ m if mirrored else m, mirrored
+
+    def _pose(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
+        """Crop u8 [256, 192, 3]; keypoints f32 [17, 3] in crop pixels with visibility."""
+        scene, person, m, mirrored = self._person(rng, shard, CROP)
+        h, w = shard.sizes[scene]
+        keypoints = person[5:].reshape(17, 3).copy()
+        if mirrored:
             keypoints = keypoints[self.keypoint_swap]
-        crop = cv2.warpAffine(shard.images[scene, :h, :w], m[:2], (CROP_W, CROP_H))
+        crop = cv2.warpAffine(shard.images[scene, :h, :w], m[:2], CROP[::-1])
         keypoints[:, :2] = keypoints[:, :2] @ m[:2, :2].T + m[:2, 2]
-        inside = (keypoints[:, :2] >= -2).all(1) & (keypoints[:, :2] <= [CROP_W + 1, CROP_H + 1]).all(1)
+        inside = (keypoints[:, :2] >= -2).all(1) & (keypoints[:, :2] <= [CROP[1] + 1, CROP[0] + 1]).all(1)
         keypoints[~inside, 2] = 0
         return _recolour(rng, crop), keypoints
 
@@ -120,27 +129,14 @@ class Samples(IterableDataset):
         return _recolour(rng, image), peaks, weights, boxes
 
     def _parts(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
-        """Image u8 [512, 512, 3], class ids u8 [128, 128] at the centres of 4 x 4 pixels."""
-        scene = int(rng.integers(len(shard.images)))
+        """Crop u8 [320, 240, 3]; class ids u8 [160, 120] of everybody in it, at the centres of 2 x 2 pixels."""
+        scene, _, m, mirrored = self._person(rng, shard, PARTS_CROP)
         h, w = shard.sizes[scene]
-        m = np.diag([PARTS_SIDE / w, PARTS_SIDE / h, 1.0]) @ self._view(rng, 0.8, 1.9, float(w), float(h))
-        mirrored = m[0, 0] < 0
-        image = cv2.warpAffine(
-            shard.images[scene, :h, :w],
-            _centres(m)[:2],
-            (PARTS_SIDE, PARTS_SIDE),
-            borderMode=cv2.BORDER_REFLECT,
-        )
-        coarse = _centres(np.diag([0.25, 0.25, 1]) @ m)[:2]
-        side = PARTS_SIDE // 4
-        mask = cv2.warpAffine(
-            shard.parts[scene, :h, :w],
-            coarse,
-            (side, side),
-            flags=cv2.INTER_NEAREST,
-            borderMode=cv2.BORDER_REFLECT,
-        )
-        return _recolour(rng, image), self.class_swap[mask] if mirrored else mask
+        crop = cv2.warpAffine(shard.images[scene, :h, :w], m[:2], PARTS_CROP[::-1])
+        halved = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])
+        size = (PARTS_CROP[1] // 2, PARTS_CROP[0] // 2)
+        mask = cv2.warpAffine(shard.parts[scene, :h, :w], (halved @ m)[:2], size, flags=cv2.INTER_NEAREST)
+        return _recolour(rng, crop), self.class_swap[mask] if mirrored else mask
 
 
 def _centres(m: np.ndarray) -> np.ndarray:

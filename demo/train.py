@@ -21,8 +21,8 @@ from poseserve.contracts import Normalise
 
 CHECKPOINTS = Path(__file__).parent / ".cache" / "checkpoints"
 NETWORKS: dict[str, type[nn.Module]] = {"detector": Detector, "pose": Pose, "parts": Parts}
-BATCH = {"detector": 16, "pose": 64, "parts": 8}
-STEPS = {"detector": 2700, "pose": 4600, "parts": 3200}
+BATCH = {"detector": 16, "pose": 64, "parts": 20}
+STEPS = {"detector": 2700, "pose": 4600, "parts": 8300}
 SAVE_EVERY = 250
 HEATMAP_SIGMA = 2.0
 
@@ -71,7 +71,7 @@ def parts_loss(logits: Tensor, classes: Tensor) -> Tensor:
     both = torch.zeros(count).index_add(0, target.flatten(), right.exp().flatten())
     truth = torch.bincount(target.flatten(), minlength=count)
     iou = both / (share + truth - both).clamp(min=1)
-    return 0.5 * (1 - iou)[truth > 50].mean() - right.mean()
+    return 1.5 * (1 - iou)[truth > 50].mean() - right.mean()
 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {"detector": detector_loss, "pose": pose_loss, "parts": parts_loss}

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from tritonclient.grpc import model_config_pb2 as pb
 
 from poseclient import People, PoseClient
-from poseserve.catalogue import DEFAULTS, ENSEMBLE, MODEL_REPOSITORY, PREPROCESS
+from poseserve.catalogue import ENSEMBLE, MODEL_REPOSITORY, PREPROCESS
 from poseserve.in_process import InProcess
+from poseserve.repository import read_repository
 from poseserve.server import Server
 
 PEOPLE = 5
@@ -58,7 +59,7 @@ class ConstantPose(nn.Module):
 
 def write_free_networks(folder: Path) -> None:
     """A model repository of the default networks: their own configs, constants of those dims as answers."""
-    for task, name in DEFAULTS.items():
+    for task, name in read_repository().defaults.items():
         text = (MODEL_REPOSITORY / name / "config.pbtxt").read_text(encoding="utf-8")
         output = text_format.Parse(text, pb.ModelConfig()).output[0]
         row = torch.zeros(*output.dims, dtype=torch.uint8 if output.data_type == pb.TYPE_UINT8 else torch.float32)

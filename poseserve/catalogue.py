@@ -1,27 +1,63 @@
-"""The one place that knows the networks: task, input size, keypoint or class set, and where their files stand."""
+"""The one place that knows the networks: family, size, task, keypoint or class set, and where the weights come from.
+
+A further checkpoint of a known family is one more entry here, or `poseserve add NAME --family ... --checkpoint FILE`.
+Addresses, sizes and accuracies are those that the authors publish (links in docs/catalogue.md).
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from poseclient.keypoints import keypoint_set
+from poseclient.keypoints import ClassSet, KeypointSet, class_set, keypoint_set
 
 ROOT = Path(__file__).resolve().parent.parent
-MODEL_REPOSITORY, PREPROCESS, ENSEMBLE = ROOT / "model_repository", ROOT / "preprocess", ROOT / "ensemble"
+FOLDERS = ("model_repository", "preprocess", "ensemble")
+MODEL_REPOSITORY, PREPROCESS, ENSEMBLE = (ROOT / name for name in FOLDERS)
 REPOSITORIES = (MODEL_REPOSITORY, PREPROCESS, ENSEMBLE)
 
 DETECTIONS = 100  # rows that a detector returns, and people that one image may hold
-TASKS = ("detector", "pose", "parts")
+DETECTORS = ("rtmdet", "yolo", "mmdet")
+FAMILIES = ("sapiens", "sapiens2", "vitpose", "posehrnet", "simdr", *DETECTORS)
+TASKS = ("detector", "pose", "parts", "depth", "normals", "features", "pointmap", "matting")
+LABELLED: dict[str, Callable[[str], KeypointSet | ClassSet]] = {"pose": keypoint_set, "parts": class_set}
+
+
+@dataclass(frozen=True)
+class Licence:
+    """Of a checkpoint. allows: one plain line for the user who is about to accept it."""
+
+    name: str
+    allows: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Official weights. repository: on the Hugging Face hub, or url: anywhere else; neither: to be downloaded by hand
+    from `page`. size: bytes, approximate when `exact` is false. sha256: in full or its first digits."""
+
+    file: str
+    licence: Licence
+    repository: str = ""
+    url: str = ""
+    page: str = ""
+    size: int = 0
+    exact: bool = False
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A served network.
+    """A network that can be served.
 
-    name: its folder in the model repository. input_size: height, width in pixels. labels: the keypoint set of a pose
-    network, the class set of a parts network (tables of `poseclient`). max_batch_size: rows in one execution; a pose
-    network takes all people of an image at once and works through them in chunks.
+    name: its folder in the model repository. family, size: which architecture of `poseserve.families`. input_size:
+    height, width in pixels. labels: the keypoint set of a pose network, the class set of a parts network (tables of
+    `poseclient`). max_batch_size: rows in one execution; all people of an image go to a network at once, which works
+    through them in chunks. published: accuracy as the authors state it. view: what a parts network was trained on, the
+    whole "image" or a "person".
     """
 
     name: str
@@ -29,29 +65,183 @@ class Network:
     input_size: tuple[int, int]
     labels: str | None = None
     max_batch_size: int = 8
+    family: str = "demo"
+    size: str = ""
+    checkpoint: Checkpoint | None = None
+    published: str = ""
+    view: str = "image"
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ValueError(f"{self.name!r} is no name for a network: letters, digits, '.', '_' and '-' only")
         if self.task not in TASKS:
             raise ValueError(f"{self.name}: unknown task {self.task!r}, must be one of {', '.join(TASKS)}")
+        if self.task in LABELLED:
+            if self.labels is None:
+                raise ValueError(f"{self.name}: a {self.task} network needs a set of labels")
+            LABELLED[self.task](self.labels)
 
     @property
-    def model_file(self) -> Path:
-        return MODEL_REPOSITORY / self.name / "1" / "model.pt"
+    def outputs(self) -> int:
+        """Number of keypoints, classes or channels of the features; 0 for other tasks."""
+        if self.task == "features":
+            return CHANNELS[self.size]
+        return len(LABELLED[self.task](self.labels).names) if self.task in LABELLED and self.labels else 0
 
-    @property
-    def keypoints(self) -> int:
-        """Number of keypoints of a pose network."""
-        return len(keypoint_set(self.labels).names)
+
+CC_BY_NC = Licence(
+    "CC BY-NC 4.0",
+    "non-commercial use with attribution; no commercial use",
+    "https://creativecommons.org/licenses/by-nc/4.0/",
+)
+SAPIENS2 = Licence(
+    "Sapiens2 License",
+    "use within its terms, which forbid surveillance, biometric processing, health inference, military use and more",
+    "https://github.com/facebookresearch/sapiens2/blob/main/LICENSE.md",
+)
+APACHE = Licence("Apache-2.0", "any use with notice", "https://www.apache.org/licenses/LICENSE-2.0")
+MIT = Licence("MIT", "any use with notice", "https://opensource.org/license/mit")
+
+# Of the encoders of Sapiens and Sapiens2.
+CHANNELS = {"0.1b": 768, "0.3b": 1024, "0.4b": 1024, "0.6b": 1280, "0.8b": 1280, "1b": 1536, "1b_4k": 1536}
+CHANNELS |= {"2b": 1920, "5b": 2432}
+SAPIENS_INPUT, VITPOSE_INPUT, SQUARE = (1024, 768), (256, 192), (1024, 1024)
+GB = 10**9
+
+
+def _demo() -> Iterator[Network]:
+    yield Network("demo_detector", "detector", (640, 640))
+    yield Network("demo_pose", "pose", (256, 192), "coco_17", DETECTIONS)
+    yield Network("demo_parts", "parts", (320, 240), "sapiens_28", DETECTIONS, view="person")
+
+
+def _sapiens() -> Iterator[Network]:
+    """Khirodkar et al., "Sapiens: Foundation for Human Vision Models", ECCV 2024.
+
+    Published AP: COCO val2017 (17 keypoints), COCO-WholeBody (133), both with flip test; the AP of 308 keypoints and
+    the mIoU of parts are on the authors' own data.
+    """
+
+    def entry(
+        size: str, task: str, labels: str | None, stem: str, gb: float, published: str = "", sha256: str = ""
+    ) -> Network:
+        file = f"sapiens_{size}_{stem}_torchscript.pt2"
+        official = {"parts": "seg", "normals": "normal", "features": "pretrain"}.get(task, task)
+        repository = f"facebook/sapiens-{official}-{size}-torchscript"
+        if labels in ("coco_17", "coco_wholebody_133"):
+            repository = "noahcao/sapiens-pose-coco"
+            file = f"sapiens_lite_host/torchscript/pose/checkpoints/sapiens_{size}/{file}"
+        exact = round(gb * GB) % 10**7 != 0
+        checkpoint = Checkpoint(file, CC_BY_NC, repository, size=round(gb * GB), exact=exact, sha256=sha256)
+        name = f"sapiens-{size}-{task}"
+        if task == "pose":
+            name += f"-{len(keypoint_set(str(labels)).names)}"
+        rows = DETECTIONS if labels else 8
+        shape = SQUARE if task == "features" else SAPIENS_INPUT
+        return Network(name, task, shape, labels, rows, "sapiens", size, checkpoint, published)
+
+    for size, ap, gb in (("0.3b", "796", 1.32), ("0.6b", "812", 2.65), ("1b", "821", 4.67), ("2b", "822", 8.66)):
+        text = f"AP {ap[:2]}.{ap[2]} COCO val2017"
+        yield entry(size, "pose", "coco_17", f"coco_best_coco_AP_{ap}", gb, text)
+    for size, ap, gb in (("0.3b", "620", 1.32), ("0.6b", "695", 2.65), ("1b", "727", 4.67), ("2b", "745", 8.66)):
+        stem = f"coco_wholebody_best_coco_wholebody_AP_{ap}"
+        text = f"AP {ap[:2]}.{ap[2]} COCO-WholeBody"
+        yield entry(size, "pose", "coco_wholebody_133", stem, gb, text)
+    for size, ap, gb in (("0.3b", "573", 1.32), ("0.6b", "609", 2.65), ("1b", "639", 4.68)):
+        text = f"AP {ap[:2]}.{ap[2]} (own data)"
+        yield entry(size, "pose", "goliath_308", f"goliath_best_goliath_AP_{ap}", gb, text)
+    for size, stem, gb, sha256 in (
+        ("0.3b", "7673_epoch_194", 1.358871599, "735a9a8d"),
+        ("0.6b", "7777_epoch_178", 2.69, ""),
+        ("1b", "7994_epoch_151", 4.716314057, "33bba30f"),
+        ("2b", "8131_epoch_200", 8.71, ""),
+    ):
+        text = f"mIoU {stem[:2]}.{stem[2:4]} (own data)"
+        yield entry(size, "parts", "sapiens_28", f"goliath_best_goliath_mIoU_{stem}", gb, text, sha256)
+    for size, epoch, gb, sha256 in (
+        ("0.3b", 100, 1.28, ""),
+        ("0.6b", 70, 2.60, ""),
+        ("1b", 88, 4.625326609, "4ff0c7a8"),
+        ("2b", 25, 8.61, ""),
+    ):
+        yield entry(size, "depth", None, f"render_people_epoch_{epoch}", gb, sha256=sha256)
+    for size, epoch, gb in (("0.3b", 66, 1.36), ("0.6b", 200, 2.69), ("1b", 115, 4.72), ("2b", 70, 8.71)):
+        yield entry(size, "normals", None, f"normal_render_people_epoch_{epoch}", gb)
+    for size, epoch, gb, sha256 in (
+        ("0.3b", 1600, 1.34, "96c6b78f"),
+        ("0.6b", 1600, 2.66, ""),
+        ("1b", 173, 4.68, ""),
+        ("2b", 660, 8.65, "165fb01f"),
+    ):
+        yield entry(size, "features", None, f"epoch_{epoch}", gb, sha256=sha256)
+
+
+def _sapiens2() -> Iterator[Network]:
+    """Sapiens2, ICLR 2026, arXiv 2604.21681."""
+
+    def entry(size: str, task: str, labels: str | None = None) -> Network:
+        official = {"parts": "seg", "normals": "normal", "features": "pretrain"}.get(task, task)
+        repository = f"facebook/sapiens2-{official}-{size.replace('_', '-')}"
+        checkpoint = Checkpoint(f"sapiens2_{size}_{official}.safetensors", SAPIENS2, repository)
+        rows = DETECTIONS if labels else 8
+        shape = (4096, 3072) if size == "1b_4k" else SAPIENS_INPUT
+        return Network(f"sapiens2-{size}-{task}", task, shape, labels, rows, "sapiens2", size, checkpoint)
+
+    for size in ("0.4b", "0.8b", "1b", "5b"):
+        yield entry(size, "pose", "goliath_308")
+        yield entry(size, "parts", "sapiens2_29")
+        yield entry(size, "normals")
+        yield entry(size, "pointmap")
+    yield entry("1b", "matting")
+    for size in ("0.1b", "0.4b", "0.8b", "1b", "1b_4k", "5b"):
+        yield entry(size, "features")
+
+
+def _vitpose() -> Iterator[Network]:
+    """Xu et al., "ViTPose++", TPAMI 2023, as finetuned and published by easy_ViTPose."""
+    accuracy = {"s": "75.8", "b": "77.0", "l": "78.6", "h": "79.4"}
+    sets = {
+        "coco_25": "coco_25",
+        "coco": "coco_17",
+        "wholebody": "coco_wholebody_133",
+        "mpii": "mpii_16",
+        "aic": "aic_14",
+        "ap10k": "ap10k_17",
+        "apt36k": "ap10k_17",  # the same animals' keypoints in the same order
+    }
+    for size, ap in accuracy.items():
+        for dataset, labels in sets.items():
+            file = f"torch/{dataset}/vitpose-{size}-{dataset}.pth"
+            checkpoint = Checkpoint(file, APACHE, "JunkyByte/easy_ViTPose")
+            published = f"AP {ap} COCO val2017 (ViTPose++ paper)" if dataset == "coco" else ""
+            name = f"vitpose-{size}-{dataset}"
+            yield Network(name, "pose", VITPOSE_INPUT, labels, DETECTIONS, "vitpose", size, checkpoint, published)
+
+
+def _hrnet() -> Iterator[Network]:
+    """Sun et al., "Deep High-Resolution Representation Learning", CVPR 2019; Li et al., "SimDR", ECCV 2022."""
+    page = "https://github.com/sithu31296/pose-estimation#model-zoo"
+    for family, stem, accuracy in (
+        ("posehrnet", "posehrnet", ("74.4", "75.1")),
+        ("simdr", "simdr_hrnet", ("75.3", "75.9")),
+    ):
+        for size, ap in zip(("w32", "w48"), accuracy, strict=True):
+            checkpoint = Checkpoint(f"{stem}_{size}_256x192.pth", MIT, page=page)
+            published = f"AP {ap} COCO val2017"
+            name = f"{family}-{size}"
+            yield Network(name, "pose", VITPOSE_INPUT, "coco_17", DETECTIONS, family, size, checkpoint, published)
+
+
+def _detectors() -> Iterator[Network]:
+    """Lyu et al., "RTMDet", 2022."""
+    file = "rtmdet_m_8xb32-100e_coco-obj365-person-235e8209.pth"
+    url = f"https://download.openmmlab.com/mmpose/v1/projects/rtmpose/{file}"
+    checkpoint = Checkpoint(file, APACHE, url=url, size=99_149_914, exact=True, sha256="b66b2707")
+    yield Network("rtmdet-m", "detector", (640, 640), None, 8, "rtmdet", "m", checkpoint)
 
 
 CATALOGUE = {
     network.name: network
-    for network in (
-        Network("demo_detector", "detector", (640, 640)),
-        Network("demo_pose", "pose", (256, 192), "coco_17", max_batch_size=DETECTIONS),
-        Network("demo_parts", "parts", (512, 512), "sapiens_28"),
-    )
+    for networks in (_demo, _detectors, _sapiens, _sapiens2, _vitpose, _hrnet)
+    for network in networks()
 }
-
-# Which network each task's ensembles mean.
-DEFAULTS = {"detector": "demo_detector", "pose": "demo_pose", "parts": "demo_parts"}

@@ -11,8 +11,11 @@ from types import FrameType
 from typing import NoReturn
 
 from poseserve.catalogue import REPOSITORIES
+from poseserve.commands import add_commands
 from poseserve.config import write_configs
 from poseserve.dry_run import dry_run
+from poseserve.errors import PoseserveError
+from poseserve.repository import read_repository
 from poseserve.server import LOG_LEVELS, Server, ServerError
 
 
@@ -21,14 +24,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="poseserve", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="start Triton and serve until Ctrl-C or SIGTERM"))
-    configure = commands.add_parser("configure", help="write every config.pbtxt from the catalogue")
+    configure = commands.add_parser("configure", help="write every config.pbtxt from networks.json")
     configure.set_defaults(run=_configure)
+    add_commands(commands.add_parser)
     args = parser.parse_args(argv)
-    return args.run(args)
+    try:
+        return args.run(args)
+    except (PoseserveError, OSError, ValueError) as error:
+        print(f"poseserve: {error}", file=sys.stderr)
+        return 1
 
 
 def _configure(args: argparse.Namespace) -> int:
-    for path in write_configs():
+    for path in write_configs(read_repository()):
         print(path)
     return 0
 
@@ -78,9 +86,6 @@ def _serve(args: argparse.Namespace) -> int:
             _announce(server)
             code = server.wait()
             raise ServerError(f"Triton ended by itself with exit code {code}\n{server.log_tail()}")
-    except ServerError as error:
-        print(f"poseserve: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 0
 

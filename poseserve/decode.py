@@ -1,4 +1,8 @@
-"""From heatmaps to keypoints, in torch, so that it can live inside an exported network."""
+"""From heatmaps to keypoints, in torch, so that it can live inside an exported network.
+
+Of finite maps every `decode_*` makes finite numbers, and no score below 0. Positions are in pixels of the map
+(`decode_simdr`: of the network's input); `to_image` takes them to the image.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +11,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def decode_udp(heatmaps: Tensor, max_offset: float = 2.0) -> Tensor:
+def decode_udp(heatmaps: Tensor, max_offset: float = 2.0, mirror: bool = False) -> Tensor:
     """Sub-pixel peaks of UDP heatmaps: f32 [B, K, h, w] -> f32 [B, K, 3], x and y in heatmap pixels, score.
 
     The score is the raw maximum, not below 0; a map without a positive value scores 0 at its arg max. One Newton step
     on the log of the blurred map (DARK: Zhang et al., "Distribution-Aware Coordinate Representation for Human Pose
-    Estimation", CVPR 2020, equation 7; blur and clip bounds as in the Sapiens post-processing), at most `max_offset`
-    pixels on each axis: beyond that the peak is noise, and the arg max stands.
+    Estimation", CVPR 2020, equation 7), at most `max_offset` pixels on each axis: beyond that the peak is noise, and
+    the arg max stands. The blur sees zeros outside the map and its result is scaled to the old maximum, as in the
+    Sapiens post-processing; with `mirror` it sees the map's mirror image and nothing is scaled, as in ViTPose's.
     """
     batch, joints, height, width = heatmaps.shape
     maps = heatmaps.float().reshape(batch * joints, 1, height, width)
-    flat = maps.flatten(1)
-    score, index = flat.max(1)
+    score, index = maps.flatten(1).max(1)
     column = index % width
     row = torch.div(index, width, rounding_mode="floor")
 
-    blurred = _blur(maps)
-    gain = (score / blurred.flatten(1).amax(1).clamp(min=1e-12)).view(-1, 1, 1, 1)
-    logs = F.pad((blurred * gain).clamp(1e-3, 50.0).log(), (1, 1, 1, 1), mode="replicate")
+    blurred = _blur(maps, mirror)
+    if not mirror:
+        blurred = blurred * (score / blurred.flatten(1).amax(1).clamp(min=1e-12)).view(-1, 1, 1, 1)
+    logs = F.pad(blurred.clamp(1e-3, 50.0).log(), (1, 1, 1, 1), mode="replicate")
     # The 3 x 3 neighbourhood of every peak, whose top left corner in the padded map has the peak's row and column.
     three = torch.arange(3, device=heatmaps.device)
     cells = ((row * (width + 2) + column).view(-1, 1, 1) + three.view(3, 1) * (width + 2) + three).flatten(1)
@@ -44,21 +49,75 @@ def decode_udp(heatmaps: Tensor, max_offset: float = 2.0) -> Tensor:
     return torch.stack([x, y, score.clamp(min=0)], 1).view(batch, joints, 3)
 
 
-def _blur(maps: Tensor, kernel: int = 11, sigma: float = 2.0) -> Tensor:
-    """Gaussian blur with zeros outside, [N, 1, h, w]; sigma is what OpenCV derives from an 11 x 11 kernel."""
+def _blur(maps: Tensor, mirror: bool, kernel: int = 11, sigma: float = 2.0) -> Tensor:
+    """Gaussian blur, [N, 1, h, w]; sigma is what OpenCV derives from an 11 x 11 kernel."""
     half = kernel // 2
     taps = (-0.5 * ((torch.arange(kernel, device=maps.device) - half) / sigma) ** 2).exp()
     taps = (taps / taps.sum()).to(maps.dtype)
-    maps = F.conv2d(maps, taps.view(1, 1, 1, -1), padding=[0, half])
-    return F.conv2d(maps, taps.view(1, 1, -1, 1), padding=[half, 0])
+    maps = F.pad(maps, [half, half, half, half], mode="reflect" if mirror else "constant")
+    return F.conv2d(F.conv2d(maps, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))
 
 
-def to_image(peaks: Tensor, regions: Tensor, height: int, width: int) -> Tensor:
-    """Heatmap pixels to image pixels: the inverse of the UDP crop.
+def decode_quarter(heatmaps: Tensor) -> Tensor:
+    """Peaks of heatmaps: f32 [B, K, h, w] -> f32 [B, K, 3], x and y in heatmap pixels, score.
 
-    peaks f32 [B, K, 3] of maps of `height` x `width`; regions f32 [B, 4] centre x, centre y, width, height.
+    The arg max, moved on each axis by a quarter of a pixel towards the larger neighbour (Newell et al., "Stacked
+    Hourglass Networks for Human Pose Estimation", ECCV 2016) where 1 < x < w - 1 and 1 < y < h - 1, as HRNet is
+    evaluated. The score is the raw maximum, not below 0; a map without a positive value scores 0 at its arg max.
+    """
+    width, height = heatmaps.shape[3], heatmaps.shape[2]
+    flat = heatmaps.float().flatten(2)
+    score, index = flat.max(2, keepdim=True)
+    x = index % width
+    y = torch.div(index, width, rounding_mode="floor")
+    inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1) & (score > 0)
+    centre = torch.where(inside, index, torch.full_like(index, width + 1))
+    dx = flat.gather(2, centre + 1) - flat.gather(2, centre - 1)
+    dy = flat.gather(2, centre + width) - flat.gather(2, centre - width)
+    shift = torch.cat([dx, dy], 2).sign() * inside * 0.25
+    return torch.cat([torch.cat([x, y], 2) + shift, score.clamp(min=0)], 2)
+
+
+def decode_simdr(x: Tensor, y: Tensor, split: int = 2) -> Tensor:
+    """Positions from logits over bins: f32 [B, K, split * W] and [B, K, split * H] -> f32 [B, K, 3], x and y in pixels
+    of the network's input, score 0..1.
+
+    Bin b is pixel b / split. On each axis the arg max moves to the vertex of the parabola through it and its two
+    neighbours in the log of the softmax: at most half a bin, and exact for a Gaussian of any width. It is DARK's Newton
+    step (see decode_udp) in one dimension.
+
+    A softmax maximum says how narrow the bins are, not how sure the network is. The score is what a heatmap would show
+    at that position: the expectation of HRNet's target, a Gaussian of 8 input pixels around it, the product of both
+    axes; about 0.002 for constant logits.
+    """
+    px, sx = _bin_peak(x.float(), 8.0 * split)
+    py, sy = _bin_peak(y.float(), 8.0 * split)
+    return torch.cat([px / split, py / split, sx * sy], 2)
+
+
+def _bin_peak(logits: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Position and score [B, K, 1] of logits [B, K, N], in bins."""
+    last = logits.shape[2] - 1
+    top, index = logits.max(2, keepdim=True)
+    # How far the peak stands above its neighbours; the cap keeps the arithmetic finite.
+    left = (top - logits.gather(2, (index - 1).clamp(min=0))).clamp(max=1e6)
+    right = (top - logits.gather(2, (index + 1).clamp(max=last))).clamp(max=1e6)
+    shift = 0.5 * (left - right) / (left + right).clamp(min=1e-12)
+    position = index + shift * ((index > 0) & (index < last))
+    bins = torch.arange(last + 1, device=logits.device)
+    weight = (-0.5 * ((bins - position) / sigma) ** 2).exp()
+    return position, (logits.softmax(2) * weight).sum(2, keepdim=True)
+
+
+def to_image(peaks: Tensor, regions: Tensor, height: int, width: int, stride: int = 1) -> Tensor:
+    """Positions in a map of `height` x `width` to image pixels: the inverse of the UDP crop.
+
+    peaks f32 [B, K, 3]; regions f32 [B, 4] centre x, centre y, width, height. Stride 1: the corner pixels of map and
+    crop coincide, as in UDP heatmaps, or the map is the crop itself. Else pixel p of the map is pixel stride * p of the
+    crop, as in the heatmaps of networks from before UDP (HRNet: 4).
     """
     centre, size = regions[:, None, :2], regions[:, None, 2:]
-    x = peaks[..., :1] / (width - 1) * size[..., :1]
-    y = peaks[..., 1:2] / (height - 1) * size[..., 1:]
+    # The crop's last pixel, stride * width - 1, in pixels of the map.
+    x = peaks[..., :1] / (width - 1 / stride) * size[..., :1]
+    y = peaks[..., 1:2] / (height - 1 / stride) * size[..., 1:]
     return torch.cat([torch.cat([x, y], 2) + centre - size / 2, peaks[..., 2:]], 2)

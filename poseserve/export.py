@@ -3,53 +3,89 @@
 from __future__ import annotations
 
 import re
+import time
 import warnings
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from poseserve.contracts import FlipTest, SimdrFlipTest
+from poseserve.errors import PoseserveError
+
 # TorchScript is what Triton's PyTorch backend serves on every GPU of a machine; torch 2.13 calls it deprecated.
 warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
+# torch's own layers compare sizes, which are the same for every input.
+warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", torch.jit.TracerWarning, r"torch\.nn\.")
 
 
-class ExportError(RuntimeError):
+class ExportError(PoseserveError):
     """The exported file would not serve: it differs from the network, or is bound to one device."""
 
 
 def fold_batch_norms(module: nn.Module) -> None:
-    """Fold every BatchNorm that follows a convolution in an nn.Sequential into it, in place; eval mode only."""
+    """Fold every BatchNorm into the convolution that is declared right before it, in place; eval mode only."""
     for block in list(module.modules()):
-        if isinstance(block, nn.Sequential):
-            for i in reversed(range(len(block) - 1)):
-                conv, norm = block[i], block[i + 1]
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    block[i] = fuse_conv_bn_eval(conv, norm)
-                    del block[i + 1]
+        for (name, conv), (after, norm) in pairwise(list(block.named_children())):
+            if isinstance(conv, (nn.Conv2d, nn.ConvTranspose2d)) and isinstance(norm, nn.BatchNorm2d):
+                transposed = isinstance(conv, nn.ConvTranspose2d)
+                setattr(block, name, fuse_conv_bn_eval(conv, norm, transpose=transposed))
+                setattr(block, after, nn.Identity())
 
 
-def export(contract: nn.Module, network_input: tuple[int, int], example: tuple[Tensor, ...], path: Path) -> None:
-    """Trace the contract's network at `network_input` (height, width), script the contract around it, check, save.
+class _Tracing(nn.Module):
+    """Answers as `network` does, and traces it on the way, on the first input that it gets."""
 
-    `example` are inputs of the contract. Raises ExportError when the exported answer differs from the eager one by more
-    than 1e-3 (a thousandth of a pixel, or of a score) or when the graph names a device.
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.traced: torch.jit.ScriptModule | None = None
+        self.seen: list[tuple[Tensor, Any]] = []  # the first input and the answer to it
+
+    def forward(self, x: Tensor) -> Any:
+        if self.traced is not None:
+            return self.network(x)
+        hook = self.network.register_forward_hook(lambda module, inputs, answer: self.seen.append((x, answer)))
+        self.traced = torch.jit.trace(self.network, x, check_trace=False)
+        hook.remove()
+        return self.seen[0][1]
+
+
+def export(contract: nn.Module, example: tuple[Tensor, ...], path: Path) -> float:
+    """Trace the contract's network on `example` (inputs of the contract), script the contract around it, save, check.
+
+    Returns the seconds that loading the file took. Raises ExportError, and leaves no file, when what was loaded answers
+    otherwise than the network by more than 1e-3 (a thousandth of a pixel, or of a score) or names a device.
     """
     contract.eval()
-    with torch.inference_mode():
-        expected = contract(*example)
-    eager = contract.network
+    # A flip test is scripted too: traced, it would hold the network's graph twice.
+    owner: Any = contract.network if isinstance(contract.network, (FlipTest, SimdrFlipTest)) else contract
+    tracing = _Tracing(owner.network)
+    owner.network = tracing
     with torch.no_grad():
-        contract.network = torch.jit.trace(eager, torch.zeros(2, 3, *network_input), check_trace=False)
+        expected = contract(*example)
+        owner.network = tracing.traced
         exported = torch.jit.script(contract)
-    contract.network = eager
+    owner.network = tracing.network
     refuse_device_literals(exported)
-    with torch.inference_mode():
-        difference = (exported(*example).double() - expected.double()).abs().max().item()
-    if not difference <= 1e-3:
-        raise ExportError(f"the exported network differs from the eager one by {difference:.3g}")
     path.parent.mkdir(parents=True, exist_ok=True)
     exported.save(str(path))
+    started = time.perf_counter()
+    loaded = torch.jit.load(str(path))
+    seconds = time.perf_counter() - started
+    with torch.inference_mode():
+        found = loaded(*example)
+        if not expected.any():  # a detector that sees nobody: what its network answers says more
+            image, expected = tracing.seen[0]
+            found = loaded.network(image)
+        difference = (found.double() - expected.double()).abs().max().item()
+    if not difference <= 1e-3:
+        path.unlink()
+        raise ExportError(f"the exported network differs from the eager one by {difference:.3g}")
+    return seconds
 
 
 def refuse_device_literals(module: torch.jit.ScriptModule) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from poseclient import People
-from poseserve.catalogue import CATALOGUE, DEFAULTS, DETECTIONS, MODEL_REPOSITORY, PREPROCESS
-from poseserve.config import MAX_PIXELS, MAX_SIDE
+from poseserve.catalogue import DETECTIONS, MODEL_REPOSITORY, PREPROCESS
+from poseserve.config import LETTERBOX, MAX_PIXELS, MAX_SIDE
+from poseserve.repository import read_repository
 
 
 def step_module(step: str, module: str) -> ModuleType:
@@ -26,10 +27,11 @@ def step_module(step: str, module: str) -> ModuleType:
 
 
 class InProcess:
-    """The ensembles `pose` and `parts` without a server, with the networks below `model_repository`."""
+    """The ensembles `pose` and `parts_of_people` without a server, with the networks below `model_repository`."""
 
     def __init__(self, model_repository: Path = MODEL_REPOSITORY) -> None:
-        entries = {task: CATALOGUE[name] for task, name in DEFAULTS.items()}
+        repository = read_repository()
+        entries = {task: repository.default(task) for task in repository.defaults}
         self._networks = {
             task: torch.jit.load(str(model_repository / e.name / "1" / "model.pt")) for task, e in entries.items()
         }
@@ -37,34 +39,42 @@ class InProcess:
         self._keypoint_set = entries["pose"].labels
         self._images = step_module("decode_image", "images")
         self._boxes = step_module("crop_people", "boxes")
-        self._crops = step_module("crop_people", "crops")
+        self._cropping = step_module("crop_people", "crops")
         self._suppression = step_module("crop_people", "suppression")
         self._options = step_module("crop_people", "options")
-        self._resize = step_module("resize_image", "resize")
-        self._mask = step_module("resize_mask", "mask")
+        self._paste = step_module("paste_masks", "paste")
 
     def _run(self, task: str, *inputs: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             return self._networks[task](*(torch.from_numpy(i) for i in inputs)).numpy()
 
-    def pose(self, encoded: bytes, **parameters: float) -> People:
-        """What the ensemble `pose` answers; `parameters` are its request parameters."""
+    def _detect(self, pixels: np.ndarray, parameters: dict[str, float]) -> tuple[np.ndarray, np.ndarray, int]:
+        """Boxes, scores, and how many people there were before max_people cut the list."""
         options = self._options.parse_options(parameters, DETECTIONS)
-        pixels = self._images.decode(encoded, MAX_PIXELS, MAX_SIDE)
-        letterbox, scale = self._images.letterbox(pixels, *self._size["detector"])
+        letterbox, scale = self._images.letterbox(pixels, LETTERBOX, LETTERBOX)
         detections = self._run("detector", letterbox[None])[0]
         boxes, scores = self._boxes.detected_boxes(detections, scale, *pixels.shape[:2], options.score_threshold)
         kept = self._suppression.suppress(boxes, options.nms_iou)
         best = kept[: options.max_people]
-        boxes, scores = boxes[best], scores[best]
-        height, width = self._size["pose"]
-        regions = self._crops.regions(boxes, width / height)
-        crops = self._crops.crop(pixels, regions, height, width)
-        keypoints = self._run("pose", crops, regions.astype(np.float32))
-        return People(boxes.astype(np.float32), scores, keypoints, self._keypoint_set, pixels.shape[:2], len(kept))
+        return boxes[best], scores[best], len(kept)
 
-    def parts(self, encoded: bytes) -> np.ndarray:
-        """What the ensemble `parts` answers: u8 [h, w]."""
+    def _crops(self, task: str, pixels: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        height, width = self._size[task]
+        regions = self._cropping.regions(boxes, width / height)
+        return self._cropping.crop(pixels, regions, height, width), regions.astype(np.float32)
+
+    def pose(self, encoded: bytes, **parameters: float) -> People:
+        """What the ensemble `pose` answers; `parameters` are its request parameters."""
         pixels = self._images.decode(encoded, MAX_PIXELS, MAX_SIDE)
-        classes = self._run("parts", self._resize.stretch(pixels, *self._size["parts"])[None])[0]
-        return self._mask.stretch(classes, np.array(pixels.shape[:2]))
+        boxes, scores, found = self._detect(pixels, parameters)
+        keypoints = self._run("pose", *self._crops("pose", pixels, boxes))
+        return People(boxes.astype(np.float32), scores, keypoints, self._keypoint_set, pixels.shape[:2], found)
+
+    def parts(self, encoded: bytes, **parameters: float) -> np.ndarray:
+        """What the ensemble `parts_of_people` answers: u8 [h, w]."""
+        pixels = self._images.decode(encoded, MAX_PIXELS, MAX_SIDE)
+        boxes, _, _ = self._detect(pixels, parameters)
+        if len(boxes) == 0:
+            return np.zeros(pixels.shape[:2], np.uint8)
+        crops, regions = self._crops("parts", pixels, boxes)
+        return self._paste.paste(self._run("parts", crops), regions, *pixels.shape[:2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import importlib.util
+import ipaddress
 import os
 import select
 import shutil
@@ -21,13 +22,14 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from poseserve import keeper
+from poseserve.errors import PoseserveError
 
 BACKENDS = Path(__file__).resolve().parent.parent / "backends"
 LOG_LEVELS = ("error", "warning", "info", "verbose")
 TAIL_LINES = 40
 
 
-class ServerError(RuntimeError):
+class ServerError(PoseserveError):
     """Triton cannot be found, did not start, or did not answer; the message holds what its log said last."""
 
 
@@ -170,7 +172,7 @@ class Server:
             *(f"--model-repository={repository}" for repository in repositories),
             *(f"--{name}-address={self._host}" for name in self._ports),
             *(f"--{name}-port={port}" for name, port in self._ports.items()),
-            "--model-control-mode=none",
+            *self._control_options(),
             "--disable-auto-complete-config",
             f"--exit-on-error={exit_on_error}",
             f"--strict-readiness={exit_on_error}",
@@ -182,6 +184,12 @@ class Server:
             f"--log-info={str(level >= 2).lower()}",
             f"--log-verbose={int(level >= 3)}",
         ]
+
+    def _control_options(self) -> list[str]:
+        """Whoever can load models can run code, and Triton asks for no password: not beyond this machine."""
+        if ipaddress.ip_address(socket.gethostbyname(self._host)).is_loopback:
+            return ["--model-control-mode=explicit", "--load-model=*"]
+        return ["--model-control-mode=none"]
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None

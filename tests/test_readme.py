@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import golden
 import pytest
+import torch
 import yaml
+from hub import Hub
 
-ROOT = Path(__file__).resolve().parent.parent
+from poseserve.catalogue import CATALOGUE, FOLDERS, ROOT
+from poseserve.server import Server
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 # The test environment stands in for the one that make would build.
@@ -23,8 +31,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def run(command: list[str], cwd: Path) -> str:
-    environment = os.environ | {"PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+def run(command: list[str], cwd: Path, **variables: str) -> str:
+    path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path} | variables
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -38,6 +47,32 @@ def workplace(tmp_path_factory) -> Path:
     assert "people in" in output
     assert "milliseconds in each step" in output
     return folder
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """A copy of what is served, since the commands change it."""
+    folder = tmp_path_factory.mktemp("root")
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reader(root) -> Iterator[Server]:
+    """The server that a reader would have started."""
+    with Server([root / name for name in FOLDERS], http_port=0, grpc_port=0, metrics_port=0) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    """Stands in for the Hugging Face hub, with weights filled by the golden rule."""
+    file = io.BytesIO()
+    torch.save(golden.filled(golden.layouts()["vitpose/vitpose_s"]), file)
+    address = "/JunkyByte/easy_ViTPose/resolve/main/torch/coco_25/vitpose-s-coco_25.pth"
+    with Hub({address: file.getvalue()}) as hub:
+        yield hub
 
 
 def test_make_demo_writes_the_pictures_and_the_json(workplace):
@@ -55,9 +90,14 @@ def test_make_serve_starts_the_server():
 
 
 @pytest.mark.parametrize("command", [c for block in blocks("bash") for c in block.strip().splitlines()])
-def test_shell_commands(command, workplace, server):
-    words = shlex.split(command.replace("127.0.0.1:8000", server.http_url).replace("127.0.0.1:8001", server.grpc_url))
-    if words[0] == "make":
+def test_shell_commands(command, workplace, reader, root, hub):
+    words = shlex.split(command.replace("127.0.0.1:8000", reader.http_url).replace("127.0.0.1:8001", reader.grpc_url))
+    if words[0] == "poseclient" and "--url" not in words:
+        words += ["--url", f"grpc://{reader.grpc_url}"]
+    if words[0] == "poseserve":
+        caches = {"HF_HOME": str(workplace / "hub"), "POSESERVE_HOME": str(workplace / "home")}
+        assert run([*words, "--root", str(root)], workplace, HF_ENDPOINT=hub.url, **caches)
+    elif words[0] == "make":
         assert words[1] in TARGETS
     elif words[0] == "docker":
         check_compose(words)
@@ -76,8 +116,8 @@ def check_compose(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("snippet", blocks("python"))
-def test_python_snippets(snippet, workplace, server):
-    code = snippet.replace("127.0.0.1:8001", server.grpc_url)
+def test_python_snippets(snippet, workplace, reader):
+    code = snippet.replace("127.0.0.1:8001", reader.grpc_url)
     assert run([sys.executable, "-c", code], workplace)
 
 
@@ -89,3 +129,8 @@ def test_inline_docker_commands_name_what_exists():
 def test_links_and_pictures_exist():
     for target in re.findall(r"\]\((?!http|#)([^)]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_catalogue_has_as_many_networks_as_the_readme_says():
+    known = [network for network in CATALOGUE.values() if network.family != "demo"]
+    assert f"knows {len(known)} networks" in README

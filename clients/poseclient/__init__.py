@@ -3,7 +3,7 @@
 from poseclient.aio import AsyncPoseClient
 from poseclient.client import PoseClient
 from poseclient.draw import draw_parts, draw_people
-from poseclient.keypoints import ClassSet, KeypointSet, class_set, keypoint_set
+from poseclient.keypoints import ClassSet, KeypointSet, add_keypoint_set, class_set, keypoint_set
 from poseclient.people import People
 from poseclient.protocol import PoseServerError
 
@@ -14,6 +14,7 @@ __all__ = [
     "People",
     "PoseClient",
     "PoseServerError",
+    "add_keypoint_set",
     "class_set",
     "draw_parts",
     "draw_people",

@@ -73,9 +73,21 @@ class AsyncPoseClient:
         labels = await self._label(model, "keypoint_set")
         return protocol.people_in_boxes(await self._infer(model, image, rows), image, rows, labels)
 
-    async def parts(self, image: Image, *, model: str = "parts") -> np.ndarray:
-        """The class id of every pixel, u8 [h, w], 0 is background; `class_set` explains the ids."""
-        return protocol.tensor(await self._infer(model, image), "MASK")
+    async def parts(
+        self,
+        image: Image,
+        *,
+        score_threshold: float | None = None,
+        nms_iou: float | None = None,
+        max_people: int | None = None,
+        model: str = "parts",
+    ) -> np.ndarray:
+        """The class id of every pixel, u8 [h, w], 0 is background; `class_set` explains the ids.
+
+        The limits hold where people are found first, as in `parts_of_people`.
+        """
+        answer = await self._infer(model, image, parameters=protocol.limits(score_threshold, nms_iou, max_people))
+        return protocol.tensor(answer, "MASK")
 
     async def keypoint_set(self, model: str = "pose") -> KeypointSet:
         """The keypoint set of an ensemble that answers with keypoints."""

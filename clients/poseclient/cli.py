@@ -84,18 +84,15 @@ class _Job:
 
     async def answer(self, image_id: int, name: str, data: bytes) -> None:
         target = self.arguments.out / name
+        model = self.arguments.model or self.arguments.command
+        limits = {name: getattr(self.arguments, name) for name in ("score_threshold", "nms_iou", "max_people")}
         if self.arguments.command == "parts":
-            mask = await self.client.parts(data)
-            classes = await self.client.class_set()
+            mask = await self.client.parts(data, **limits, model=model)
+            classes = await self.client.class_set(model)
             await asyncio.to_thread(write_parts, target, data, mask, classes, self.arguments.overlay)
             return
         ask = self.client.pose if self.arguments.command == "pose" else self.client.detect
-        people = await ask(
-            data,
-            score_threshold=self.arguments.score_threshold,
-            nms_iou=self.arguments.nms_iou,
-            max_people=self.arguments.max_people,
-        )
+        people = await ask(data, **limits, model=model)
         self.people += len(people)
         if self.arguments.overlay:
             await asyncio.to_thread(write_people, target, data, people)
@@ -167,18 +164,18 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--out", type=Path, default=Path("out"), help="folder of the results (%(default)s)")
     common.add_argument("--no-overlay", dest="overlay", action="store_false", help="draw no pictures")
     common.add_argument("--concurrency", type=_positive, default=8, help="requests in flight (%(default)s)")
+    common.add_argument("--model", metavar="NAME", help="another ensemble of that kind, as pose.NETWORK")
     common.add_argument("--timeout", type=float, default=60.0, help="seconds for one request (%(default)s)")
 
-    limits = argparse.ArgumentParser(add_help=False)
-    limits.add_argument("--score-threshold", type=float, help="least score of a person, 0..1")
-    limits.add_argument("--nms-iou", type=float, help="most overlap of two people's boxes, 0..1")
-    limits.add_argument("--max-people", type=int, help="most people of one image")
+    common.add_argument("--score-threshold", type=float, help="least score of a person, 0..1")
+    common.add_argument("--nms-iou", type=float, help="most overlap of two people's boxes, 0..1")
+    common.add_argument("--max-people", type=int, help="most people of one image")
 
     parser = argparse.ArgumentParser(prog="poseclient", description="People and body parts of images.")
     commands = parser.add_subparsers(dest="command", required=True)
-    detect = commands.add_parser("detect", parents=[common, limits], help="boxes of people")
+    detect = commands.add_parser("detect", parents=[common], help="boxes of people")
     detect.add_argument("--format", choices=["coco"], default="coco")
-    pose = commands.add_parser("pose", parents=[common, limits], help="boxes and keypoints of people")
+    pose = commands.add_parser("pose", parents=[common], help="boxes and keypoints of people")
     pose.add_argument("--format", choices=["coco", "sapiens", "easy_vitpose"], default="coco")
     commands.add_parser("parts", parents=[common], help="class id of every pixel")
     return parser

@@ -80,9 +80,21 @@ class PoseClient:
         labels = self._label(model, "keypoint_set")
         return protocol.people_in_boxes(self._infer(model, image, rows), image, rows, labels)
 
-    def parts(self, image: Image, *, model: str = "parts") -> np.ndarray:
-        """The class id of every pixel, u8 [h, w], 0 is background; `class_set` explains the ids."""
-        return protocol.tensor(self._infer(model, image), "MASK")
+    def parts(
+        self,
+        image: Image,
+        *,
+        score_threshold: float | None = None,
+        nms_iou: float | None = None,
+        max_people: int | None = None,
+        model: str = "parts",
+    ) -> np.ndarray:
+        """The class id of every pixel, u8 [h, w], 0 is background; `class_set` explains the ids.
+
+        The limits hold where people are found first, as in `parts_of_people`.
+        """
+        answer = self._infer(model, image, parameters=protocol.limits(score_threshold, nms_iou, max_people))
+        return protocol.tensor(answer, "MASK")
 
     def keypoint_set(self, model: str = "pose") -> KeypointSet:
         """The keypoint set of an ensemble that answers with keypoints."""

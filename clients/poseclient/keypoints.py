@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import colorsys
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 DATA = Path(__file__).parent / "data"
 
@@ -63,10 +65,59 @@ def mirrored_indices(count: int, swap_pairs: Iterable[Pair]) -> list[int]:
     return order
 
 
-@cache
+_OWN: dict[str, KeypointSet] = {}
+
+
 def keypoint_set(name: str) -> KeypointSet:
-    """The keypoint set `name`, such as "coco_17"; ValueError names the known ones."""
+    """The keypoint set `name`, such as "coco_17", or one of `add_keypoint_set`; ValueError names the known ones."""
+    return _OWN[name] if name in _OWN else _shipped_keypoint_set(name)
+
+
+@cache
+def _shipped_keypoint_set(name: str) -> KeypointSet:
     return KeypointSet(name, **_table("keypoints", name))
+
+
+def add_keypoint_set(name: str, table: Mapping[str, Any]) -> KeypointSet:
+    """Make a keypoint set of one's own known in this process, as `keypoint_set` finds it.
+
+    table: `names` of the keypoints, and optionally `links` and `swap_pairs` (pairs of indices), `colours` and
+    `link_colours` (RGB) and `oks_sigmas`, each as in `KeypointSet`. Raises ValueError that says what is wrong with it.
+    """
+    if (DATA / "keypoints" / f"{name}.json").exists():
+        raise ValueError(f"there is a keypoint set {name!r} already, choose another name")
+    unknown = set(table) - {f.name for f in fields(KeypointSet)}
+    names = table.get("names")
+    if unknown or not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names) or not names:
+        raise ValueError(f"keypoint set {name!r}: must be an object with a list `names`, unknown: {sorted(unknown)}")
+    if len(set(names)) != len(names):
+        raise ValueError(f"keypoint set {name!r}: the names must differ")
+    links, pairs = (_frozen(list(table.get(key, ()))) for key in ("links", "swap_pairs"))
+    for key, indices in (("links", links), ("swap_pairs", pairs)):
+        if not all(isinstance(p, tuple) and len(p) == 2 and all(_is_index(i, len(names)) for i in p) for p in indices):
+            raise ValueError(f"keypoint set {name!r}: {key} must be pairs of indices 0 to {len(names) - 1}")
+    lists = {
+        "colours": (table.get("colours") or _hues(len(names)), len(names)),
+        "link_colours": (table.get("link_colours") or _hues(len(links)), len(links)),
+        "oks_sigmas": (table.get("oks_sigmas"), len(names)),
+    }
+    for key, (values, count) in lists.items():
+        if values is not None and len(values) != count:
+            raise ValueError(f"keypoint set {name!r}: {len(values)} {key}, must be {count}")
+    more: dict[str, Any] = {
+        key: None if values is None else _frozen(list(values)) for key, (values, _) in lists.items()
+    }
+    _OWN[name] = KeypointSet(name, tuple(names), swap_pairs=pairs, links=links, **more)
+    return _OWN[name]
+
+
+def _is_index(value: object, count: int) -> bool:
+    return isinstance(value, int) and 0 <= value < count
+
+
+def _hues(count: int) -> list[list[int]]:
+    """RGB colours around the circle, for sets that bring none."""
+    return [[round(255 * c) for c in colorsys.hsv_to_rgb(i / count, 0.8, 1.0)] for i in range(count)]
 
 
 @cache
@@ -82,5 +133,5 @@ def _table(kind: str, name: str) -> dict:
     return {key: _frozen(value) for key, value in json.loads(files[name].read_text(encoding="utf-8")).items()}
 
 
-def _frozen(value: object) -> object:
+def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -17,6 +18,7 @@ from geventhttpclient.response import HTTPParseError
 from tritonclient.utils import InferenceServerException
 
 from poseclient.images import Image, image_size
+from poseclient.keypoints import add_keypoint_set
 from poseclient.people import People
 
 DEFAULT_URL = "grpc://127.0.0.1:8001"
@@ -141,12 +143,18 @@ def tensor(answer: Any, name: str) -> np.ndarray:
 
 
 def config_parameter(config: Any, parameter: str) -> str:
-    """A parameter of a model's configuration, which comes as a message over gRPC and as a dict over HTTP."""
+    """A parameter of a model's configuration, which comes as a message over gRPC and as a dict over HTTP.
+
+    A keypoint set of the server's operator comes with its table, and is known in this process from here on.
+    """
     if isinstance(config, dict):
-        name, parameters = config["name"], config.get("parameters", {})
-        value = parameters[parameter]["string_value"] if parameter in parameters else ""
+        name = config["name"]
+        values = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
     else:
-        name, value = config.config.name, config.config.parameters[parameter].string_value
-    if not value:
+        name = config.config.name
+        values = {key: value.string_value for key, value in config.config.parameters.items()}
+    if parameter not in values:
         raise PoseServerError(f"model {name!r} names no {parameter} in its configuration", "INVALID_ARGUMENT")
-    return value
+    if parameter == "keypoint_set" and "keypoint_table" in values:
+        add_keypoint_set(values[parameter], json.loads(values["keypoint_table"]))
+    return values[parameter]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from poseclient.keypoints import DATA, class_set, keypoint_set
+from poseclient.keypoints import DATA, add_keypoint_set, class_set, keypoint_set
 
 KEYPOINT_SETS = sorted(path.stem for path in (DATA / "keypoints").glob("*.json"))
 CLASS_SETS = sorted(path.stem for path in (DATA / "classes").glob("*.json"))
@@ -70,3 +70,36 @@ def test_an_unknown_set_names_the_known_ones():
 def test_a_name_is_no_path():
     with pytest.raises(ValueError, match="unknown"):
         keypoint_set("../classes/sapiens_28")
+
+
+def test_a_set_of_ones_own_needs_names_alone():
+    own = add_keypoint_set("fox_2", {"names": ["snout", "tail"], "links": [[0, 1]]})
+    assert keypoint_set("fox_2") is own
+    assert own.links == ((0, 1),)
+    assert len(own.colours) == 2
+    assert len(own.link_colours) == 1
+    assert own.mirrored == [0, 1]
+    assert own.oks_sigmas is None
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({}, "a list `names`"),
+        ({"names": "ab"}, "a list `names`"),
+        ({"names": ["a", "a"]}, "must differ"),
+        ({"names": ["a", "b"], "swap_pairs": [[0, 2]]}, "swap_pairs must be pairs of indices 0 to 1"),
+        ({"names": ["a", "b"], "links": [[0]]}, "links must be pairs"),
+        ({"names": ["a", "b"], "colours": [[0, 0, 0]]}, "1 colours, must be 2"),
+        ({"names": ["a", "b"], "oks_sigmas": [0.1]}, "1 oks_sigmas, must be 2"),
+        ({"names": ["a"], "bones": []}, "unknown: ['bones']"),
+    ],
+)
+def test_a_set_that_cannot_be_is_refused(table, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        add_keypoint_set("odd", table)
+
+
+def test_shipped_sets_keep_their_names():
+    with pytest.raises(ValueError, match="choose another name"):
+        add_keypoint_set("coco_17", {"names": ["a"]})

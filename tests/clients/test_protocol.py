@@ -1,5 +1,6 @@
 """Addresses, requests and answers, without a server."""
 
+import json
 import pickle
 
 import numpy as np
@@ -9,6 +10,7 @@ import tritonclient.http
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from poseclient import PoseServerError
+from poseclient.keypoints import keypoint_set
 from poseclient.protocol import Endpoint, box_rows, config_parameter, infer_inputs, limits, tensor
 
 
@@ -67,6 +69,14 @@ def test_a_parameter_is_read_from_both_kinds_of_configuration():
     for silent in (message, as_dict, {"name": "pose"}):
         with pytest.raises(PoseServerError, match="'pose' names no class_set"):
             config_parameter(silent, "class_set")
+
+
+def test_the_operators_own_keypoint_set_comes_with_the_configuration():
+    table = {"names": ["snout", "tail"]}
+    values = {"keypoint_set": "fox_of_the_server", "keypoint_table": json.dumps(table)}
+    config = {"name": "pose.fox", "parameters": {key: {"string_value": value} for key, value in values.items()}}
+    assert config_parameter(config, "keypoint_set") == "fox_of_the_server"
+    assert keypoint_set("fox_of_the_server").names == ("snout", "tail")
 
 
 def test_an_answer_is_an_array_of_its_own():

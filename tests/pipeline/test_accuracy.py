@@ -27,7 +27,7 @@ def served(server, jpegs, truth):
 def test_people_keypoints_and_parts_are_found_on_unseen_scenes(served):
     assert served.detection_ap50 >= 0.95
     assert served.keypoint_ap >= 0.90
-    assert served.parts_miou >= 0.53  # the goal is 0.80, see docs/known-issues.md
+    assert served.parts_miou >= 0.78  # the goal is 0.80, see docs/known-issues.md
 
 
 def test_served_equals_the_same_steps_in_one_process(served, jpegs, truth):

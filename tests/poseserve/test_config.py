@@ -6,10 +6,12 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from poseserve.catalogue import CATALOGUE, DEFAULTS, REPOSITORIES, ROOT, Network
+from poseserve.catalogue import CATALOGUE, REPOSITORIES, ROOT, Network
 from poseserve.config import config_files
+from poseserve.repository import Deployment, Installed, Repository, read_repository
 
-FILES = config_files()
+SHIPPED = read_repository()
+FILES = config_files(SHIPPED)
 CONFIGS = {
     path: text_format.Parse(content, pb.ModelConfig()) for path, content in FILES.items() if path.suffix == ".pbtxt"
 }
@@ -31,37 +33,130 @@ def test_every_model_is_named_after_its_folder():
 
 
 def test_every_network_batches_across_requests():
-    for name in CATALOGUE:
+    for name in SHIPPED.networks:
         assert BY_NAME[name].max_batch_size > 1
         assert BY_NAME[name].HasField("dynamic_batching")
         assert BY_NAME[name].instance_group[0].kind == pb.ModelInstanceGroup.KIND_AUTO
 
 
-@pytest.mark.parametrize("name", [n for n, c in BY_NAME.items() if c.platform == "ensemble"])
+def crowded() -> Repository:
+    """With networks of several tasks and input sizes installed beside the demo ones."""
+    repository = SHIPPED
+    for name in ("sapiens-0.3b-parts", "sapiens2-0.4b-pose", "vitpose-s-coco_25", "rtmdet-m", "sapiens-1b-depth"):
+        repository = repository.with_network(Installed(CATALOGUE[name]))
+    return repository
+
+
+def parsed(repository: Repository) -> dict[str, pb.ModelConfig]:
+    files = {path: content for path, content in config_files(repository).items() if path.suffix == ".pbtxt"}
+    return {path.parent.name: text_format.Parse(content, pb.ModelConfig()) for path, content in files.items()}
+
+
+CROWDED = parsed(crowded())
+
+
+@pytest.mark.parametrize("name", [n for n, c in CROWDED.items() if c.platform == "ensemble"])
 def test_ensemble_steps_fit_together(name):
     """Every tensor that a step reads has one source, with the same type and dims (a batch dimension aside)."""
-    ensemble = BY_NAME[name]
+    ensemble = CROWDED[name]
     tensors = {i.name: (i.data_type, list(i.dims)) for i in ensemble.input}
     for step in ensemble.ensemble_scheduling.step:
-        model = BY_NAME[step.model_name]
+        model = CROWDED[step.model_name]
         inputs = {i.name: i for i in model.input}
         for inside, outside in step.input_map.items():
             kind, dims = tensors[outside]
             assert inputs[inside].data_type == kind
             expected = list(inputs[inside].dims)
             # Between a batching network and a step the batch is the first dimension of the step's tensor, or is 1.
-            assert dims in (expected, [-1, *expected]) or expected == [-1, *dims], f"{step.model_name}.{inside}"
+            assert any(fits(dims, e) for e in (expected, [-1, *expected])) or fits([-1, *dims], expected), inside
         assert {i for i, t in inputs.items() if not t.optional} <= set(step.input_map)
         outputs = {o.name: o for o in model.output}
         for inside, outside in step.output_map.items():
             assert outside not in tensors, f"{outside} has two sources"
             tensors[outside] = outputs[inside].data_type, list(outputs[inside].dims)
     for output in ensemble.output:
-        assert tensors[output.name] == (output.data_type, list(output.dims))
+        kind, dims = tensors[output.name]
+        assert kind == output.data_type
+        assert fits(dims, list(output.dims))
+
+
+def fits(dims: list[int], expected: list[int]) -> bool:
+    return len(dims) == len(expected) and all(
+        -1 in pair or pair[0] == pair[1] for pair in zip(dims, expected, strict=True)
+    )
+
+
+def test_networks_of_other_input_sizes_share_the_steps():
+    outputs = {o.name for o in CROWDED["crop_people"].output}
+    assert {"CROPS_256x192", "CROPS_1024x768"} <= outputs
+    assert [o.name for o in CROWDED["resize_image"].output] == ["RESIZED_1024x768"]
+
+
+def test_every_network_but_the_demo_ones_has_ensembles_of_its_own():
+    named = {name for name in CROWDED if CROWDED[name].platform == "ensemble" and "." in name}
+    assert named == {
+        "pose.sapiens2-0.4b-pose",
+        "pose_in_boxes.sapiens2-0.4b-pose",
+        "pose.vitpose-s-coco_25",
+        "pose_in_boxes.vitpose-s-coco_25",
+        "parts.sapiens-0.3b-parts",
+        "parts_of_people.sapiens-0.3b-parts",
+        "detect.rtmdet-m",
+    }
+
+
+def test_plain_names_mean_the_defaults():
+    def networks(config: pb.ModelConfig) -> set[str]:
+        return {step.model_name for step in config.ensemble_scheduling.step} & set(
+            SHIPPED.networks | crowded().networks
+        )
+
+    assert networks(CROWDED["pose"]) == {"demo_detector", "demo_pose"}
+    chosen = parsed(crowded().with_default("pose", "vitpose-s-coco_25").with_default("detector", "rtmdet-m"))
+    assert networks(chosen["pose"]) == {"rtmdet-m", "vitpose-s-coco_25"}
+    assert networks(chosen["parts"]) == {"rtmdet-m", "demo_parts"}
+
+
+def test_parts_see_what_they_were_trained_on():
+    steps = lambda name: [step.model_name for step in CROWDED[name].ensemble_scheduling.step]  # noqa: E731
+    assert "crop_people" in steps("parts")
+    assert "resize_image" in steps("parts.sapiens-0.3b-parts")
+    assert "crop_people" in steps("parts_of_people.sapiens-0.3b-parts")
+
+
+def test_a_network_in_onnx_goes_to_onnxruntime():
+    deployment = Deployment(format="onnx")
+    config = parsed(SHIPPED.with_network(Installed(CATALOGUE["vitpose-s-coco"], deployment)))["vitpose-s-coco"]
+    assert (config.platform, config.backend) == ("onnxruntime_onnx", "onnxruntime")
+
+
+@pytest.mark.parametrize(("name", "processor"), [("tensorrt", "gpu"), ("openvino", "cpu")])
+def test_an_accelerator_is_one_line_of_the_configuration(name, processor):
+    deployment = Deployment(format="onnx", accelerator=name)
+    config = parsed(SHIPPED.with_network(Installed(CATALOGUE["vitpose-s-coco"], deployment)))["vitpose-s-coco"]
+    accelerators = config.optimization.execution_accelerators
+    assert [a.name for a in getattr(accelerators, f"{processor}_execution_accelerator")] == [name]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"precision": "fp8"}, "must be one of fp32, bf16, fp16"),
+        ({"format": "engine"}, "must be one of torchscript, onnx"),
+        ({"instances": 0}, "must be at least 1"),
+        ({"accelerator": "tensorrt"}, "needs --format onnx"),
+        ({"accelerator": "coreml", "format": "onnx"}, "must be one of tensorrt, openvino"),
+        ({"precision": "bf16", "format": "onnx"}, "no bf16 on a CPU"),
+        ({"max_people": 101}, "must be 1 to 100"),
+    ],
+)
+def test_deployments_that_cannot_be_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        Deployment(**options)
 
 
 def test_default_networks_have_their_task():
-    assert all(CATALOGUE[name].task == task for task, name in DEFAULTS.items())
+    assert all(CATALOGUE[name].task == task for task, name in SHIPPED.defaults.items())
 
 
 def test_an_unknown_task_is_refused():

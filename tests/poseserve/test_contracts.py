@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from poseserve.contracts import DetectorContract, Normalise, PartsContract, PoseContract
+from poseserve.contracts import (
+    ClassIds,
+    DetectorContract,
+    FlipTest,
+    ImageContract,
+    Normalise,
+    PoseContract,
+    SimdrFlipTest,
+    UdpHeatmaps,
+)
 
 
 class OnePeak(nn.Module):
@@ -26,7 +35,7 @@ class OnePeak(nn.Module):
 
 @pytest.fixture
 def pose():
-    contract = PoseContract(OnePeak(), keypoints=2, chunk=3)
+    contract = PoseContract(OnePeak(), UdpHeatmaps(), keypoints=2, chunk=3)
     contract.normalise = Normalise((0.0,) * 3, (1.0,) * 3)
     return contract
 
@@ -77,7 +86,7 @@ def test_the_flip_test_averages_the_mirror_image_with_swapped_sides():
 
     crop = torch.zeros(1, 16, 12, 3, dtype=torch.uint8)
     crop[:, :, 9] = 255
-    contract = PoseContract(Sides(), 2, mirrored=[1, 0])
+    contract = PoseContract(FlipTest(Sides(), [1, 0]), UdpHeatmaps(), 2)
     contract.normalise = Normalise((0.0,) * 3, (255.0,) * 3)
     region = torch.tensor([[5.5, 7.5, 11.0, 15.0]])
     first, second = contract(crop, region)[0]
@@ -86,6 +95,31 @@ def test_the_flip_test_averages_the_mirror_image_with_swapped_sides():
     assert first[2] == pytest.approx(1, abs=1e-3)
     # Keypoint 1: its own column 2, and keypoint 0 of the mirror image, back in column 9: halves.
     assert second[2] == pytest.approx(0.5, abs=5e-3)
+
+
+def test_the_mirror_image_of_every_kind_of_map_falls_on_the_map():
+    """Networks that answer a flat image with a peak at its bright column, each in its own convention."""
+    bright = 130
+
+    class Stride(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            column = x[:, 0, 0].argmax(1).float().view(-1, 1, 1, 1) / 4
+            return torch.exp(-0.5 * ((torch.arange(48.0) - column) / 2) ** 2).expand(-1, 2, 64, -1)
+
+    class Bins(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            column = 2 * x[:, 0, 0].argmax(1).float().view(-1, 1, 1)
+            rows = torch.zeros(x.shape[0], 2, 512)
+            return (-0.5 * ((torch.arange(384.0) - column) / 4) ** 2).expand(-1, 2, -1), rows
+
+    image = torch.zeros(1, 3, 256, 192)
+    image[..., bright] = 1
+    maps = FlipTest(Stride(), [1, 0], lag=1)(image)
+    centre = (maps[0, 0, 0] * torch.arange(48.0)).sum() / maps[0, 0, 0].sum()
+    assert centre == pytest.approx(bright / 4, abs=0.13)  # half of the quarter pixel that a whole one is too much
+    columns, _ = SimdrFlipTest(Bins(), [1, 0])(image)
+    assert columns[0, 0].argmax() == 2 * bright
+    torch.testing.assert_close(columns[..., :-1], Bins()(image)[0][..., :-1])
 
 
 def test_inputs_are_left_as_they_were(pose):
@@ -104,7 +138,7 @@ def test_parts_are_class_ids_of_the_input_size():
             logits[:, 7, :, 2:] = 1
             return logits
 
-    mask = PartsContract(Halves())(torch.zeros(3, 16, 16, 3, dtype=torch.uint8))
+    mask = ImageContract(Halves(), ClassIds())(torch.zeros(3, 16, 16, 3, dtype=torch.uint8))
     assert mask.dtype == torch.uint8
     assert mask.shape == (3, 16, 16)
     assert mask[:, :, :8].eq(3).all()

@@ -6,11 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from poseserve.catalogue import CATALOGUE
-from poseserve.contracts import PartsContract
+from poseserve.contracts import ClassIds, DetectorContract, ImageContract
 from poseserve.export import ExportError, export, fold_batch_norms, refuse_device_literals
+from poseserve.repository import read_repository
 
 IMAGES = torch.randint(0, 256, (3, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def parts(network: nn.Module) -> ImageContract:
+    return ImageContract(network, ClassIds())
 
 
 @pytest.fixture
@@ -23,10 +27,10 @@ def network():
 
 
 def test_the_file_answers_as_the_network_does(network, tmp_path):
-    export(PartsContract(network), (8, 8), (IMAGES,), tmp_path / "1" / "model.pt")
+    export(parts(network), (IMAGES,), tmp_path / "1" / "model.pt")
     loaded = torch.jit.load(str(tmp_path / "1" / "model.pt"))
     assert not loaded.training
-    assert loaded(IMAGES).equal(PartsContract(network)(IMAGES))
+    assert loaded(IMAGES).equal(parts(network)(IMAGES))
     assert loaded(IMAGES[:1]).shape == (1, 8, 8), "the batch is free"
 
 
@@ -45,12 +49,25 @@ def test_a_network_that_cannot_be_traced_faithfully_is_refused(tmp_path):
             self.register_buffer("ramp", torch.arange(28.0).view(1, 28, 1, 1))
 
         def forward(self, x: Tensor) -> Tensor:
-            sign = 1.0 if x.any() else -1.0  # tracing sees zeros, and bakes that branch in
+            sign = 1.0 if x.mean() > 0 else -1.0  # tracing sees one image, and bakes that branch in
             return sign * self.ramp.expand(x.shape[0], 28, 4, 4)
 
     with pytest.warns(torch.jit.TracerWarning), pytest.raises(ExportError, match="differs"):
-        export(PartsContract(Moody()), (8, 8), (IMAGES,), tmp_path / "model.pt")
+        export(parts(Moody()), (torch.stack([IMAGES[0] * 0, IMAGES[0] * 0 + 255]),), tmp_path / "model.pt")
     assert not (tmp_path / "model.pt").exists()
+
+
+def test_of_a_detector_that_sees_nobody_the_network_is_compared(tmp_path):
+    class Dice(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.rand_like(x)
+
+    class Blind(nn.Module):
+        def forward(self, raw: Tensor) -> Tensor:
+            return torch.zeros(raw.shape[0], 100, 5)
+
+    with pytest.raises(ExportError, match="differs"):
+        export(DetectorContract(Dice(), Blind()), (IMAGES,), tmp_path / "model.pt")
 
 
 def test_a_graph_bound_to_a_device_is_refused():
@@ -59,8 +76,8 @@ def test_a_graph_bound_to_a_device_is_refused():
         refuse_device_literals(traced)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", ["demo_detector", "demo_pose", "demo_parts"])
 def test_the_committed_networks_name_no_device_and_are_small(name):
-    path = CATALOGUE[name].model_file
+    path = read_repository().model_file(name)
     refuse_device_literals(torch.jit.load(str(path)))
     assert path.stat().st_size < 4_000_000

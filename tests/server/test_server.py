@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from traces import processes, shared_memory
 from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
 
 from poseserve import server as server_module
 from poseserve.dry_run import dry_run
@@ -55,6 +56,17 @@ def test_a_started_server_answers_and_a_stopped_one_leaves_nothing(
     assert not os.listdir(workspaces)
     assert not processes(tmp_path)
     assert not shared_memory(names)
+
+
+@pytest.mark.parametrize(("host", "loads"), [("127.0.0.1", True), ("0.0.0.0", False)])
+def test_models_are_loaded_at_the_word_of_this_machine_alone(steps: Path, host: str, loads: bool) -> None:
+    with _server(steps, host=host) as server, InferenceServerClient(server.grpc_url) as client:
+        if loads:
+            client.load_model("echo")
+        else:
+            with pytest.raises(InferenceServerException, match="explicit model load / unload is not allowed"):
+                client.load_model("echo")
+        assert _echo(server.grpc_url, b"hello") == b"hello"
 
 
 def test_a_server_restarts_on_the_same_ports(steps: Path) -> None:

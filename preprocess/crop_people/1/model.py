@@ -16,8 +16,11 @@ class TritonPythonModel:
     def initialize(self, args):
         config = json.loads(args["model_config"])
         self._max_people = int(config["parameters"]["max_people"]["string_value"])
-        dims = pb_utils.get_output_config_by_name(config, "CROPS")["dims"]
-        self._height, self._width = int(dims[1]), int(dims[2])
+        self._sizes = {  # output -> height, width; one for every input size of the pose networks
+            output["name"]: (int(output["dims"][1]), int(output["dims"][2]))
+            for output in config["output"]
+            if output["name"].startswith("CROPS_")
+        }
         cv2.setNumThreads(1)  # instances, not threads, fill the cores
 
     def execute(self, requests):
@@ -34,20 +37,24 @@ class TritonPythonModel:
             return _failure(repr(error), pb_utils.TritonError.INTERNAL)
 
     def _outputs(self, request):
-        wanted = request.requested_output_names()
+        wanted = set(request.requested_output_names())
         inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
         pixels = inputs["PIXELS"]
         boxes, scores, found = self._people(inputs, *pixels.shape[:2], json.loads(request.parameters() or "{}"))
-        # A network takes no tensor without rows: one region without area stands for nobody.
-        people = regions(boxes, self._width / self._height) if len(boxes) else np.zeros((1, 4))
         outputs = {
             "BOXES": boxes.astype(np.float32),
             "SCORES": scores,
             "PEOPLE_FOUND": np.array([found], np.int32),
-            "REGIONS": people.astype(np.float32),
         }
-        if "CROPS" in wanted:
-            outputs["CROPS"] = crop(pixels, people, self._height, self._width)
+        crops = sorted(wanted & self._sizes.keys())
+        if len(crops) > 1:  # the regions belong to one aspect
+            raise ValueError(f"{', '.join(crops)} were asked for; one size of crops is accepted")
+        for name in crops:
+            height, width = self._sizes[name]
+            # A network takes no tensor without rows: one region without area stands for nobody.
+            people = regions(boxes, width / height) if len(boxes) else np.zeros((1, 4))
+            outputs["REGIONS"] = people.astype(np.float32)
+            outputs[name] = crop(pixels, people, height, width)
         return {name: array for name, array in outputs.items() if name in wanted}
 
     def _people(self, inputs, height, width, parameters):

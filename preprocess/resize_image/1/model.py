@@ -1,4 +1,4 @@
-"""resize_image: an image stretched to a network's input."""
+"""resize_image: an image stretched to the input of one or several networks."""
 
 import json
 import traceback
@@ -10,8 +10,8 @@ from resize import stretch
 
 class TritonPythonModel:
     def initialize(self, args):
-        dims = pb_utils.get_output_config_by_name(json.loads(args["model_config"]), "RESIZED")["dims"]
-        self._size = int(dims[0]), int(dims[1])
+        outputs = json.loads(args["model_config"])["output"]
+        self._sizes = {output["name"]: (int(output["dims"][0]), int(output["dims"][1])) for output in outputs}
         cv2.setNumThreads(1)  # instances, not threads, fill the cores
 
     def execute(self, requests):
@@ -29,7 +29,7 @@ class TritonPythonModel:
 
     def _outputs(self, request):
         pixels = pb_utils.get_input_tensor_by_name(request, "PIXELS").as_numpy()
-        return {"RESIZED": stretch(pixels, *self._size)}
+        return {name: stretch(pixels, *self._sizes[name]) for name in request.requested_output_names()}
 
 
 def _failure(message, code):

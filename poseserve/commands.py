@@ -1,0 +1,282 @@
+"""The subcommands of `poseserve` that choose, fetch and install networks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poseclient.keypoints import add_keypoint_set
+from poseserve import fetch
+from poseserve.catalogue import CATALOGUE, DETECTIONS, DETECTORS, FAMILIES, LABELLED, ROOT, TASKS, Network
+from poseserve.costs import costs
+from poseserve.hot import tell_server
+from poseserve.repository import (
+    ACCELERATORS,
+    ENSEMBLE_TASKS,
+    FORMATS,
+    PRECISIONS,
+    Deployment,
+    Installed,
+    read_repository,
+)
+
+if TYPE_CHECKING:
+    from poseserve.install import Change
+
+Add = Callable[..., argparse.ArgumentParser]
+
+
+def add_commands(add_parser: Add) -> None:
+    """`catalogue`, `fetch`, `add`, `remove` and `default`, as subparsers that `add_parser` makes."""
+    _catalogue_parser(add_parser("catalogue", help="list the networks there are"))
+    _fetch_parser(add_parser("fetch", help="download official weights"))
+    _add_parser(add_parser("add", help="install a network from its checkpoint, and serve it"))
+    _remove_parser(add_parser("remove", help="remove a network"))
+    _default_parser(add_parser("default", help="choose which network `pose`, `parts` or the detector means"))
+
+
+# catalogue
+
+
+def _catalogue_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_catalogue)
+    parser.add_argument("--task", choices=TASKS, help="only networks for this task")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    _add_root(parser)
+
+
+def _catalogue(args: argparse.Namespace) -> int:
+    installed = read_repository(args.root).networks
+    own = {name: i.network for name, i in installed.items()}
+    networks = [n for n in (CATALOGUE | own).values() if args.task in (None, n.task)]
+    rows = [{**describe(network), "installed": network.name in installed} for network in networks]
+    if args.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        print(table(rows))
+    return 0
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """A network as the catalogue shows it; params in millions, size in bytes, None for what is not known."""
+    checkpoint, cost = network.checkpoint, costs().get(network.name, {})
+    size = checkpoint.size if checkpoint and checkpoint.size else None
+    return {
+        "name": network.name,
+        "task": network.task,
+        "labels": network.labels,
+        "outputs": network.outputs or None,
+        "input": "x".join(map(str, network.input_size)),
+        "params": cost.get("params"),
+        "gflops": cost.get("gflops"),
+        "published": network.published or None,
+        "licence": checkpoint.licence.name if checkpoint else None,
+        "size": size or (round(4e6 * cost["params"]) if cost else None),
+    }
+
+
+HEADINGS = {
+    "name": "network",
+    "task": "task",
+    "outputs": "points or classes",
+    "input": "input",
+    "params": "params (M)",
+    "gflops": "GFLOPs",
+    "published": "published",
+    "licence": "weights",
+    "size": "size",
+    "installed": "installed",
+}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows in columns, two spaces apart."""
+    cells = [list(HEADINGS.values()), *([_cell(key, row[key]) for key in HEADINGS] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return "\n".join(lines)
+
+
+def _cell(key: str, value: Any) -> str:
+    if key == "installed":
+        return "yes" if value else ""
+    if value is None:
+        return "-"
+    if key == "size":
+        return f"{value / 1e9:.2f} GB"
+    return f"{value:,}" if isinstance(value, float) else str(value)
+
+
+# fetch
+
+
+def _fetch_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_fetch)
+    parser.add_argument("names", nargs="+", choices=_fetchable(), metavar="NAME", help="see `poseserve catalogue`")
+    _add_licence(parser)
+
+
+def _fetchable() -> list[str]:
+    return [n.name for n in CATALOGUE.values() if n.checkpoint]
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    for name in args.names:
+        print(official_weights(CATALOGUE[name], args.accept_licence))
+    return 0
+
+
+def official_weights(network: Network, licence_accepted: bool) -> Path:
+    """The network's checkpoint on this machine: downloaded earlier, or fetched now. Raises FetchError, LicenceError."""
+    checkpoint = network.checkpoint
+    if checkpoint is None:
+        raise fetch.FetchError(f"{network.name} has no official weights: give a file, --checkpoint FILE")
+    folder = {"parts": "seg", "normals": "normal", "features": "pretrain"}.get(network.task, network.task)
+    name = Path(checkpoint.file).name
+    local = fetch.find_local(name, f"{folder}/checkpoints/sapiens_{network.size}")
+    if local is not None:
+        return local
+    if not checkpoint.repository and not checkpoint.url:
+        raise fetch.FetchError(
+            f"{checkpoint.file} cannot be fetched by a program: download it from {checkpoint.page}, then "
+            f"`poseserve add {network.name} --checkpoint {checkpoint.file}`"
+        )
+    fetch.accept_licence(network.name, checkpoint.licence, licence_accepted)
+    size = checkpoint.size if checkpoint.exact else None
+    sha256 = checkpoint.sha256 or None
+    if checkpoint.repository:
+        return fetch.fetch_hub(checkpoint.repository, checkpoint.file, size=size, sha256=sha256)
+    return fetch.fetch_url(checkpoint.url, fetch.cache_folder() / "checkpoints" / name, size=size, sha256=sha256)
+
+
+# add
+
+
+def _add_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_add)
+    parser.add_argument("name", metavar="NAME", help="of the catalogue, or a name of your own with --family")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="these weights instead of the official ones")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="(default: %(default)s)")
+    parser.add_argument("--format", choices=FORMATS, default="torchscript", help="(default: %(default)s)")
+    parser.add_argument("--accelerator", choices=ACCELERATORS, default="", help="of ONNX Runtime")
+    parser.add_argument("--gpus", type=_numbers, default=(), metavar="0,1", help="default: all there are")
+    parser.add_argument("--instances", type=int, default=1, help="on each GPU, or on the CPU (default: %(default)s)")
+    parser.add_argument("--max-people", type=int, default=DETECTIONS, help="in one image (default: %(default)s)")
+    parser.add_argument("--flip-test", action="store_true", help="average with the mirror image, at twice the cost")
+    own = parser.add_argument_group("a network of your own, of a known family")
+    own.add_argument("--family", choices=FAMILIES)
+    own.add_argument("--size", help="of the family, such as 0.3b, s or w32; the layout of a YOLO export, v5 or v8")
+    own.add_argument("--config", type=Path, metavar="FILE", help="of an mmdet detector")
+    own.add_argument("--task", choices=TASKS, default="pose", help="(default: %(default)s)")
+    own.add_argument("--keypoints", metavar="SET", help="a keypoint set of poseclient, or a JSON file with one")
+    own.add_argument("--classes", metavar="SET", help="a class set of poseclient")
+    own.add_argument("--input-size", type=_input_size, metavar="HxW", help="default: that of the family")
+    _add_licence(parser)
+    _add_server(parser)
+    _add_root(parser)
+
+
+def _add(args: argparse.Namespace) -> int:
+    from poseserve import install  # torch takes its time, and other commands need none
+
+    repository = read_repository(args.root)
+    network, keypoint_table = _network(args)
+    deployment = Deployment(**{field.name: getattr(args, field.name) for field in fields(Deployment)})
+    checkpoint = args.checkpoint or official_weights(network, args.accept_licence)
+    change = install.add(repository, Installed(network, deployment, keypoint_table), checkpoint, args.config)
+    print(f"installed {network.name}" + (f", called as {', '.join(change.ensembles)}" if change.ensembles else ""))
+    return _tell(args.server, change)
+
+
+def _network(args: argparse.Namespace) -> tuple[Network, dict | None]:
+    """Of the catalogue, or the user's own with its keypoint table where that is their own too."""
+    if args.family is None:
+        if args.name not in CATALOGUE:
+            raise ValueError(
+                f"{args.name} is not in the catalogue (`poseserve catalogue`); for weights of your own give --family"
+            )
+        return CATALOGUE[args.name], None
+    if args.name in CATALOGUE:
+        raise ValueError(f"{args.name} is a network of the catalogue: choose another name")
+    if args.checkpoint is None:
+        raise ValueError("weights of your own need --checkpoint FILE")
+    task = "detector" if args.family in DETECTORS else args.task
+    kin = [n for n in CATALOGUE.values() if n.task == task and (n.family == args.family or task == "detector")]
+    if not kin:
+        raise ValueError(f"family {args.family} does not do {task}")
+    labels, keypoint_table = args.keypoints or args.classes, None
+    if args.keypoints and args.keypoints.endswith(".json"):
+        keypoint_table = json.loads(Path(args.keypoints).read_text(encoding="utf-8"))
+        labels = add_keypoint_set(Path(args.keypoints).stem, keypoint_table).name
+    if task in LABELLED and labels is None:
+        raise ValueError(f"a {task} network needs --{'keypoints' if task == 'pose' else 'classes'}")
+    input_size = args.input_size or kin[0].input_size
+    rows = kin[0].max_batch_size
+    network = Network(args.name, task, input_size, labels, rows, args.family, args.size or "")
+    return network, keypoint_table
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
+
+
+def _input_size(text: str) -> tuple[int, int]:
+    height, width = text.lower().split("x")
+    return int(height), int(width)
+
+
+# remove, default
+
+
+def _remove_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_remove)
+    parser.add_argument("name", metavar="NAME")
+    _add_server(parser)
+    _add_root(parser)
+
+
+def _remove(args: argparse.Namespace) -> int:
+    from poseserve import install
+
+    return _tell(args.server, install.remove(read_repository(args.root), args.name))
+
+
+def _default_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_default)
+    parser.add_argument("task", choices=ENSEMBLE_TASKS)
+    parser.add_argument("name", metavar="NAME")
+    _add_server(parser)
+    _add_root(parser)
+
+
+def _default(args: argparse.Namespace) -> int:
+    from poseserve import install
+
+    return _tell(args.server, install.choose(read_repository(args.root), args.task, args.name))
+
+
+def _tell(server: str | None, change: Change) -> int:
+    if server:
+        tell_server(server, change.unload, change.load)
+        print(f"{server} has taken it up")
+    else:
+        print("served from the next start on; a running server takes it up with --server HOST:PORT")
+    return 0
+
+
+def _add_licence(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--accept-licence", action="store_true", help="accept the licence of the weights unasked")
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--server", metavar="HOST:PORT", help="HTTP address of a running server that takes it up")
+
+
+def _add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="the folder that holds model_repository (default: %(default)s)"
+    )

@@ -1,0 +1,129 @@
+"""YOLO detectors that their owners exported to TorchScript or ONNX, around 640 x 640 pixels of RGB 0..1. No code of the
+YOLO projects is needed, or used."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from poseserve.families.boxes import best_rows
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an export writes its predictions, each cx, cy, w, h in input pixels, then the values from which scores come.
+
+    objectness: a probability of "something is here", by which those of the classes are multiplied, stands before them.
+    boxes_last: [B, values, N] instead of [B, N, values].
+    """
+
+    objectness: bool
+    boxes_last: bool
+
+
+LAYOUTS = {"v5": Layout(objectness=True, boxes_last=False), "v8": Layout(objectness=False, boxes_last=True)}
+ONNX_TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16}
+
+
+def load(path: Path, layout: str, input_size: tuple[int, int] = (640, 640)) -> "Yolo | OnnxYolo":
+    """The export as a network: RGB 0..1 [B, 3, H, W] of its `dtype`, B up to its `chunk` -> predictions for `Decode`.
+
+    Raises ValueError when the file is neither TorchScript nor ONNX, when it takes something else, or when what it
+    answers does not have that layout.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"unknown layout {layout!r}, must be one of {', '.join(LAYOUTS)}")
+    try:
+        with path.open("rb") as file:
+            is_onnx = file.read(1) == b"\x08"  # the tag of a model's first field; a TorchScript file is a zip
+        network = OnnxYolo(path) if is_onnx else Yolo(torch.jit.load(str(path), map_location="cpu"))
+    except ImportError as error:
+        raise ValueError(f"{path} is ONNX, which needs more packages: pip install 'poseserve[onnx]'") from error
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} is no TorchScript or ONNX file; export it with the YOLO project's own tool"
+        ) from error
+    height, width = input_size
+    try:
+        with torch.inference_mode():
+            shape = list(network(torch.zeros(1, 3, height, width, dtype=network.dtype)).shape)
+    except Exception as error:  # ONNX Runtime's exceptions have nothing else in common
+        raise ValueError(f"{path} does not answer an image of {height} x {width} pixels: {error}") from error
+    about = LAYOUTS[layout]
+    counts = shape[:0:-1] if about.boxes_last else shape[1:]  # boxes, values
+    # One box for each cell of 8 pixels at least; exports with suppression inside have fewer.
+    if len(counts) != 2 or counts[0] < height * width // 64 or counts[1] < 5 + about.objectness:
+        form = "[1, 4 + classes, boxes]" if about.boxes_last else "[1, boxes, 5 + classes]"
+        raise ValueError(
+            f"{path} answers {shape}, layout {layout} is {form} before suppression; "
+            f"try another of {', '.join(LAYOUTS)}, or export without suppression"
+        )
+    return network.eval()
+
+
+class Yolo(nn.Module):
+    """Exports answer with the predictions alone, or with a tuple that begins with them."""
+
+    dtype, chunk = torch.float32, 4
+
+    def __init__(self, exported: nn.Module) -> None:
+        super().__init__()
+        self.exported = exported
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer = self.exported(x)
+        return answer if isinstance(answer, Tensor) else answer[0]
+
+
+class OnnxYolo(nn.Module):
+    """An ONNX export, answered by ONNX Runtime. No trace sees into that: export_onnx serves the graph `model` itself.
+
+    chunk: images at once, 1 where the export's batch is fixed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import onnx  # optional packages
+        import onnxruntime
+
+        super().__init__()
+        self.path = path
+        try:
+            self.model = onnx.load(path)
+            self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        except Exception as error:  # see load
+            raise ValueError(f"ONNX Runtime cannot load {path}: {error}") from error
+        takes = [(x.type, x.shape) for x in self.session.get_inputs()]
+        kind, shape = takes[0] if len(takes) == 1 else ("", [0])
+        fixed = isinstance(shape[0], int)
+        if kind not in ONNX_TYPES or (fixed and shape[0] != 1):
+            raise ValueError(
+                f"{path} takes {takes}, must be one of {', '.join(ONNX_TYPES)} for one image, or any number of them; "
+                "export it so"
+            )
+        self.dtype, self.chunk = ONNX_TYPES[kind], 1 if fixed else 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.jit.is_tracing():
+            raise ValueError(f"{self.path} is ONNX and cannot become TorchScript: give --format onnx")
+        return torch.from_numpy(self.session.run(None, {self.session.get_inputs()[0].name: x.numpy()})[0])
+
+
+class Decode(nn.Module):
+    """Raw predictions -> f32 [B, 100, 5] x1, y1, x2, y2, score in input pixels, best first, score 0 = empty row.
+
+    person: index of the class that is served.
+    """
+
+    def __init__(self, layout: str, person: int = 0, input_size: tuple[int, int] = (640, 640)) -> None:
+        super().__init__()
+        self.objectness, self.boxes_last = LAYOUTS[layout].objectness, LAYOUTS[layout].boxes_last
+        self.person, self.height, self.width = person, input_size[0], input_size[1]
+
+    def forward(self, raw: Tensor) -> Tensor:
+        raw = raw.float()
+        if self.boxes_last:
+            raw = raw.transpose(1, 2)
+        centre, half = raw[..., :2], raw[..., 2:4] / 2
+        scores = raw[..., 4] * raw[..., 5 + self.person] if self.objectness else raw[..., 4 + self.person]
+        return best_rows(torch.cat([centre - half, centre + half], 2), scores, self.height, self.width)

@@ -1,0 +1,101 @@
+"""`poseserve add` and `remove`: a network in the model repository, all of it or nothing."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from poseserve import zoo
+from poseserve.config import write_configs
+from poseserve.export import export
+from poseserve.repository import FORMATS, Deployment, Installed, Repository
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a command did: the repository after it, and the models that a running server must unload and then load, in
+    this order."""
+
+    repository: Repository
+    unload: list[str]
+    load: list[str]
+
+    @property
+    def ensembles(self) -> list[str]:
+        return [name for name in self.load if (self.repository.folders[2] / name).exists()]
+
+
+def add(
+    repository: Repository,
+    installed: Installed,
+    checkpoint: Path,
+    config: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Change:
+    """Load the checkpoint strictly, export the network in its contract, compare, then install it and its ensembles.
+
+    Raises CheckpointError, ExportError or ValueError, and then nothing has changed.
+    """
+    network = installed.network
+    wanted = repository.with_network(installed)
+    deployment = installed.deployment
+    contract = zoo.load(network, checkpoint, deployment, config)
+    if millions := sum(p.numel() for p in contract.parameters()) / 1e6:  # an ONNX export brings none
+        say(f"{checkpoint.name}: {millions:,.1f} million parameters fit {network.name}")
+    models = repository.folders[0]
+    # On the same file system, so that the finished folder appears at once, but where Triton does not look.
+    with tempfile.TemporaryDirectory(prefix=".poseserve-", dir=repository.root) as staging:
+        folder = Path(staging) / network.name
+        seconds = _exporter(deployment)(contract, zoo.example(network), folder / "1" / FORMATS[deployment.format])
+        megabytes = sum(file.stat().st_size for file in (folder / "1").iterdir()) / 1e6
+        say(f"exported and compared with the network itself: {megabytes:,.1f} MB, loaded in {seconds:.1f} s")
+        replaced = Path(staging) / "replaced"
+        if (models / network.name).exists():
+            (models / network.name).rename(replaced)
+        try:
+            folder.rename(models / network.name)
+            change = _rewrite(repository, wanted)
+        except BaseException:
+            shutil.rmtree(models / network.name, ignore_errors=True)
+            if replaced.exists():
+                replaced.rename(models / network.name)
+            write_configs(repository)
+            raise
+    return replace(change, load=[network.name, *(name for name in change.load if name != network.name)])
+
+
+def _exporter(deployment: Deployment) -> Callable[[nn.Module, tuple[Tensor, ...], Path], float]:
+    if deployment.format == "torchscript":
+        return export
+    try:
+        from poseserve.export_onnx import export_onnx
+    except ImportError as error:
+        raise ValueError(f"--format onnx needs more packages ({error}): pip install 'poseserve[onnx]'") from error
+    return export_onnx
+
+
+def remove(repository: Repository, name: str) -> Change:
+    """Remove a network and its ensembles. Raises ValueError when it is not installed, or a default."""
+    change = _rewrite(repository, repository.without(name))
+    shutil.rmtree(repository.folders[0] / name)
+    return replace(change, unload=[*change.unload, name])
+
+
+def choose(repository: Repository, task: str, name: str) -> Change:
+    """Let the plain ensembles of `task` mean that network. Raises ValueError when it cannot."""
+    return _rewrite(repository, repository.with_default(task, name))
+
+
+def _rewrite(before: Repository, after: Repository) -> Change:
+    """Write the configuration; networks first, then steps, then the ensembles that stand on them."""
+    old = {path.parent.name for path in before.folders[2].glob("*/config.pbtxt")}
+    written = write_configs(after)
+    new = {path.parent.name for path in after.folders[2].glob("*/config.pbtxt")}
+    configs = [path.parent for path in written if path.name == "config.pbtxt"]
+    load = [folder.name for part in after.folders for folder in configs if folder.parent == part]
+    return Change(after, sorted(old - new), load)

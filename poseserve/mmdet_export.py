@@ -1,0 +1,106 @@
+"""Single-stage detectors of mmdet whose boxes are distances from points (RTMDet of every size, FCOS), from config and
+checkpoint. Building one needs mmdet (the extra `mmdet`); the exported file does not."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from poseserve import checkpoints
+from poseserve.contracts import DetectorContract, Normalise
+from poseserve.families.boxes import best_rows
+
+
+def build(
+    config: Path, checkpoint: Path | None = None, person: int = 0, input_size: tuple[int, int] = (640, 640)
+) -> DetectorContract:
+    """The detector of that config in our contract, with the config's own normalisation, ready for `export`.
+
+    checkpoint: its weights, read without running code of the file; without it they are random. person: index of the
+    class that is served. Raises RuntimeError without mmdet, ValueError for a detector of another kind, CheckpointError.
+    """
+    model: Any = official(config)  # mmdet has no types
+    if checkpoint is not None:
+        checkpoints.load_strict(model, checkpoints.read(checkpoint), checkpoint.name)
+    prepare = model.data_preprocessor
+    # mmdet reads images as BGR: without the conversion, the weights and their means are in that order.
+    bgr = not prepare._channel_conversion
+    mean, std = (values.flatten().flip(0) if bgr else values.flatten() for values in (prepare.mean, prepare.std))
+    network = SingleStage(model, bgr, person, input_size)
+    return DetectorContract(network, Rows(input_size), Normalise(tuple(mean.tolist()), tuple(std.tolist()))).eval()
+
+
+def official(config: Path) -> nn.Module:
+    """mmdet's own detector, in eval mode with random weights."""
+    try:
+        # mmcv-lite lacks mmcv's compiled operators, and mmdet imports their names; these detectors call none of them.
+        if "mmcv._ext" not in sys.modules and importlib.util.find_spec("mmcv._ext") is None:
+            sys.modules["mmcv._ext"] = _NoOperators("mmcv._ext")
+        from mmdet.registry import MODELS
+        from mmengine.config import Config
+        from mmengine.registry import init_default_scope
+    except ImportError as error:
+        raise RuntimeError(f"mmdet is not installed ({error}): pip install 'poseserve[mmdet]'") from error
+    init_default_scope("mmdet")
+    return MODELS.build(Config.fromfile(config).model).eval()
+
+
+class _NoOperators(types.ModuleType):
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+class SingleStage(nn.Module):
+    """Normalised RGB f32 [B, 3, H, W] -> f32 [B, N, 5] x1, y1, x2, y2 in input pixels and score of every point."""
+
+    points: Tensor
+
+    def __init__(self, model: Any, bgr: bool, person: int, input_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.model, self.bgr, self.person = model, bgr, person
+        head: Any = getattr(model, "bbox_head", None)
+        supported = (
+            type(getattr(head, "bbox_coder", None)).__name__ == "DistancePointBBoxCoder" and head.use_sigmoid_cls
+        )
+        if supported:
+            with torch.inference_mode():
+                classes, distances = model(torch.zeros(1, 3, *input_size), mode="tensor")[:2]
+            supported = distances[0].shape[1] == 4
+        if not supported:
+            raise ValueError(
+                f"{type(model).__name__} is not supported: a detector's head must predict sigmoid scores and four "
+                "distances from points, as those of RTMDet and FCOS do"
+            )
+        sizes = [level.shape[2:] for level in classes]
+        self.register_buffer("points", torch.cat(head.prior_generator.grid_priors(sizes, device="cpu")))
+
+    def forward(self, x: Tensor) -> Tensor:
+        classes, distances, *factors = self.model(x.flip(1) if self.bgr else x, mode="tensor")
+        scores = rows(classes)[..., self.person].float().sigmoid()
+        for factor in factors:  # centreness
+            scores = scores * rows(factor)[..., 0].float().sigmoid()
+        before, after = rows(distances).float().split(2, 2)
+        return torch.cat([self.points - before, self.points + after, scores.unsqueeze(2)], 2)
+
+
+class Rows(nn.Module):
+    """f32 [B, N, 5] -> f32 [B, 100, 5], best first, score 0 = empty row."""
+
+    def __init__(self, input_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.height, self.width = input_size
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return best_rows(raw[..., :4], raw[..., 4], self.height, self.width)
+
+
+def rows(levels: list[Tensor]) -> Tensor:
+    """Maps [B, C, h, w] of every level -> [B, N, C]."""
+    return torch.cat([level.flatten(2).transpose(1, 2) for level in levels], 1)

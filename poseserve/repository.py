@@ -1,0 +1,165 @@
+"""What is installed: the networks of a model repository, how each is deployed, and which one every task means.
+
+The file `model_repository/networks.json` holds it; all `config.pbtxt` files follow from it (poseserve/config.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+from poseclient.keypoints import add_keypoint_set
+from poseserve.catalogue import CATALOGUE, DETECTIONS, FOLDERS, ROOT, Network
+
+STATE = "networks.json"
+# The tasks whose ensembles have a plain name, such as `pose`, and so a default network.
+ENSEMBLE_TASKS = ("detector", "pose", "parts")
+FORMATS = {"torchscript": "model.pt", "onnx": "model.onnx"}
+ACCELERATORS = ("tensorrt", "openvino")
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """How a network is served. gpus: their numbers, empty for all (or the CPU where there is none); instances: on each.
+    max_people: rows that a pose or parts network takes at once, so the most people of one image.
+    flip_test: average the answers to a crop and to its mirror image, at twice the cost. accelerator: of ONNX Runtime,
+    tensorrt or openvino."""
+
+    precision: str = "fp32"
+    format: str = "torchscript"
+    gpus: tuple[int, ...] = ()
+    instances: int = 1
+    max_people: int = DETECTIONS
+    flip_test: bool = False
+    accelerator: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value, accepted in (
+            ("precision", self.precision, PRECISIONS),
+            ("format", self.format, FORMATS),
+            ("accelerator", self.accelerator, ("", *ACCELERATORS)),
+        ):
+            if value not in accepted:
+                raise ValueError(f"{name} {value!r}, must be one of {', '.join(filter(None, accepted))}")
+        if self.accelerator and self.format != "onnx":
+            raise ValueError(f"accelerator {self.accelerator} is one of ONNX Runtime: it needs --format onnx")
+        if self.format == "onnx" and self.precision == "bf16":
+            raise ValueError("ONNX Runtime computes no bf16 on a CPU: fp32 or fp16 with --format onnx")
+        if self.instances < 1:
+            raise ValueError(f"instances {self.instances}, must be at least 1")
+        if not 1 <= self.max_people <= DETECTIONS:
+            raise ValueError(f"max_people {self.max_people}, must be 1 to {DETECTIONS}")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """keypoint_table: the user's own keypoint set, None for those of `poseclient`."""
+
+    network: Network
+    deployment: Deployment = Deployment()
+    keypoint_table: dict | None = None
+
+    @property
+    def max_batch_size(self) -> int:
+        return self.deployment.max_people if self.network.labels else self.network.max_batch_size
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The three folders below `root`, and what networks.json says is in them."""
+
+    root: Path = ROOT
+    networks: Mapping[str, Installed] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folders(self) -> tuple[Path, Path, Path]:
+        models, steps, ensembles = (self.root / name for name in FOLDERS)
+        return models, steps, ensembles
+
+    def of_task(self, task: str) -> list[Installed]:
+        return [i for i in self.networks.values() if i.network.task == task]
+
+    def default(self, task: str) -> Network:
+        """The network that the ensembles of `task` mean."""
+        return self.networks[self.defaults[task]].network
+
+    def model_file(self, name: str) -> Path:
+        return self.folders[0] / name / "1" / FORMATS[self.networks[name].deployment.format]
+
+    def with_network(self, installed: Installed) -> Repository:
+        """The first network of a task becomes its default."""
+        name, task = installed.network.name, installed.network.task
+        defaults = dict(self.defaults)
+        if task in ENSEMBLE_TASKS:
+            defaults.setdefault(task, name)
+        return replace(self, networks={**self.networks, name: installed}, defaults=defaults)
+
+    def without(self, name: str) -> Repository:
+        """Raises ValueError when there is no such network, or a default."""
+        if name not in self.networks:
+            raise ValueError(f"{name} is not installed; installed are {', '.join(self.networks)}")
+        for task, default in self.defaults.items():
+            if default == name:
+                raise ValueError(
+                    f"{name} is what `{task}` means: choose another first, `poseserve default {task} NAME`"
+                )
+        return replace(self, networks={n: i for n, i in self.networks.items() if n != name})
+
+    def with_default(self, task: str, name: str) -> Repository:
+        """Raises ValueError when `name` is not installed or does not do `task`."""
+        able = [i.network.name for i in self.of_task(task)]
+        if task not in ENSEMBLE_TASKS or name not in able:
+            raise ValueError(f"{name} is no installed network for {task!r}; there are {', '.join(able) or 'none'}")
+        return replace(self, defaults={**self.defaults, task: name})
+
+    def state(self) -> str:
+        """The text of networks.json."""
+        networks = {name: _entry(installed) for name, installed in self.networks.items()}
+        return json.dumps({"defaults": dict(self.defaults), "networks": networks}, indent=2) + "\n"
+
+
+def read_repository(root: Path = ROOT) -> Repository:
+    """Raises ValueError when networks.json is missing or says what cannot be."""
+    path = root / FOLDERS[0] / STATE
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        networks = {name: _installed(name, entry) for name, entry in state["networks"].items()}
+    except FileNotFoundError:
+        raise ValueError(f"{root} holds no {FOLDERS[0]}/{STATE}: give the folder of a poseserve checkout") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return Repository(root, networks, state["defaults"])
+
+
+def _entry(installed: Installed) -> dict:
+    """Of networks.json: what differs from the defaults, and the whole network unless the catalogue knows it."""
+    usual = Deployment()
+    deployment = {
+        f.name: getattr(installed.deployment, f.name)
+        for f in fields(Deployment)
+        if getattr(installed.deployment, f.name) != getattr(usual, f.name)
+    }
+    entry: dict = {"deployment": deployment} if deployment else {}
+    if CATALOGUE.get(installed.network.name) != installed.network:
+        entry["network"] = {k: v for k, v in asdict(installed.network).items() if k != "checkpoint"}
+    if installed.keypoint_table is not None:
+        entry["keypoint_table"] = installed.keypoint_table
+    return entry
+
+
+def _installed(name: str, entry: dict) -> Installed:
+    table = entry.get("keypoint_table")
+    if table is not None:
+        add_keypoint_set(entry["network"]["labels"], table)
+    if "network" in entry:
+        network = Network(**{**entry["network"], "input_size": tuple(entry["network"]["input_size"])})
+    elif name in CATALOGUE:
+        network = CATALOGUE[name]
+    else:
+        raise ValueError(f"{name} is neither in the catalogue nor described here")
+    options = entry.get("deployment", {})
+    return Installed(network, Deployment(**{**options, "gpus": tuple(options.get("gpus", ()))}), table)

@@ -1,0 +1,270 @@
+"""`poseserve add`: a network is installed whole, or nothing is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import golden
+import pytest
+import torch
+
+from poseclient import keypoint_set
+from poseserve import install, zoo
+from poseserve.catalogue import CATALOGUE, FOLDERS, ROOT
+from poseserve.cli import main
+from poseserve.commands import official_weights
+from poseserve.config import network_config
+from poseserve.contracts import PoseContract
+from poseserve.costs import costs, count
+from poseserve.repository import Deployment, Installed, read_repository
+
+NAME = "vitpose-s-coco_25"
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def refusal(capsys, *arguments: object) -> str:
+    """What `poseserve` prints as it refuses."""
+    assert main([str(a) for a in arguments]) == 1
+    return capsys.readouterr().err
+
+
+def test_the_installed_file_answers_as_the_network_does(root, vitpose_file):
+    assert main(["add", NAME, "--checkpoint", str(vitpose_file), "--root", str(root)]) == 0
+    network = CATALOGUE[NAME]
+    bare = zoo.build(network)
+    bare.load_state_dict(torch.load(vitpose_file, weights_only=True))
+    crops, regions = zoo.example(network)
+    crops, regions = crops.repeat(3, 1, 1, 1), regions.repeat(3, 1)
+    regions[1] = 0  # nobody
+    served = torch.jit.load(read_repository(root).model_file(NAME))
+    with torch.inference_mode():
+        found, expected = served(crops, regions), zoo.contract(network, bare)(crops, regions)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+    assert found[1].eq(0).all()
+
+
+def test_all_that_follows_is_configured(root, vitpose_file):
+    options = ["--gpus", "0,1", "--instances", "2", "--max-people", "20", "--root", str(root)]
+    assert main(["add", NAME, "--checkpoint", str(vitpose_file), *options]) == 0
+    models, steps, ensembles = (root / name for name in FOLDERS)
+    network = (models / NAME / "config.pbtxt").read_text()
+    assert "gpus: [0, 1]" in network
+    assert "count: 2" in network
+    assert "max_batch_size: 20" in network
+    assert 'string_value: "20"' in (steps / "crop_people" / "config.pbtxt").read_text()
+    assert (ensembles / f"pose.{NAME}" / "config.pbtxt").is_file()
+    assert (ensembles / f"pose_in_boxes.{NAME}" / "config.pbtxt").is_file()
+
+
+def test_adding_and_removing_leaves_no_trace(root, vitpose_file):
+    before = snapshot(root)
+    assert main(["add", NAME, "--checkpoint", str(vitpose_file), "--root", str(root)]) == 0
+    assert snapshot(root) != before
+    assert main(["remove", NAME, "--root", str(root)]) == 0
+    assert snapshot(root) == before
+
+
+def test_adding_again_replaces(root, vitpose_file):
+    repository = read_repository(root)
+    for precision in ("fp32", "bf16"):
+        installed = Installed(CATALOGUE[NAME], Deployment(precision=precision))
+        repository = install.add(repository, installed, vitpose_file, say=lambda text: None).repository
+    size = repository.model_file(NAME).stat().st_size
+    assert size < 0.6 * vitpose_file.stat().st_size
+    assert read_repository(root) == repository
+
+
+def test_the_flip_test_is_inside_the_file(root, vitpose_file):
+    assert main(["add", NAME, "--flip-test", "--checkpoint", str(vitpose_file), "--root", str(root)]) == 0
+    repository = read_repository(root)
+    assert repository.networks[NAME].deployment.flip_test
+    crops, regions = zoo.example(CATALOGUE[NAME])
+    served = torch.jit.load(repository.model_file(NAME))
+    mirrored = keypoint_set("coco_25").mirrored
+    with torch.inference_mode():
+        found, back = served(crops, regions)[0], served(crops.flip(2), regions)[0, mirrored]
+    # The mirror image's mirror image is the image: x runs the other way, and y and the scores are the same.
+    same = (found[:, 1:] - back[:, 1:]).abs() < 1e-2
+    assert same.float().mean() > 0.9  # all, but for near ties between two peaks
+
+
+def test_a_flip_test_needs_sides(root, tmp_path, capsys):
+    torch.save(golden.filled(golden.layouts()["rtmdet/rtmdet_m"]), tmp_path / "rtmdet.pth")
+    arguments = ("add", "rtmdet-m", "--checkpoint", tmp_path / "rtmdet.pth", "--flip-test", "--root", root)
+    assert "a flip test is for pose and parts" in refusal(capsys, *arguments)
+
+
+def test_half_precision_stays_close(root, vitpose_file):
+    network = CATALOGUE[NAME]
+    state = torch.load(vitpose_file, weights_only=True)
+    inputs = zoo.example(network)
+    answers = {}
+    for precision in ("fp32", "bf16", "fp16"):
+        bare = zoo.build(network)
+        bare.load_state_dict(state)
+        contract = zoo.contract(network, bare, precision)
+        assert isinstance(contract, PoseContract)
+        with torch.inference_mode():
+            heatmaps = contract.network(contract.normalise(inputs[0]))
+        assert heatmaps.dtype == zoo.DTYPES[precision]
+        answers[precision] = heatmaps.float()
+    spread = answers["fp32"].std()
+    assert (answers["fp16"] - answers["fp32"]).abs().mean() < 0.01 * spread
+    assert (answers["bf16"] - answers["fp32"]).abs().mean() < 0.05 * spread
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda state: state.pop("backbone.blocks.3.attn.qkv.bias"), "1 missing (backbone.blocks.3.attn.qkv.bias)"),
+        (
+            lambda state: state.update({k: state[k][:17] for k in state if "final_layer" in k}),
+            "the file has 17 outputs, this network expects 25",
+        ),
+        (lambda state: state.update(more=torch.zeros(1)), "1 unexpected (more)"),
+    ],
+)
+def test_weights_that_do_not_fit_change_nothing(root, vitpose_file, tmp_path, capsys, damage, words):
+    state = torch.load(vitpose_file, weights_only=True)
+    damage(state)
+    torch.save(state, tmp_path / "damaged.pth")
+    before = snapshot(root)
+    error = refusal(capsys, "add", NAME, "--checkpoint", tmp_path / "damaged.pth", "--root", root)
+    assert words in error
+    assert snapshot(root) == before
+
+
+def test_another_family_is_named_as_such(root, tmp_path, capsys):
+    torch.save({"final_layer.weight": torch.zeros(17, 32, 1, 1)}, tmp_path / "other.pth")
+    before = snapshot(root)
+    assert "another family or size" in refusal(
+        capsys, "add", NAME, "--checkpoint", tmp_path / "other.pth", "--root", root
+    )
+    assert snapshot(root) == before
+
+
+def test_a_truncated_file_changes_nothing(root, vitpose_file, tmp_path, capsys):
+    (tmp_path / "cut.pth").write_bytes(vitpose_file.read_bytes()[:1_000_000])
+    before = snapshot(root)
+    assert "cut short" in refusal(capsys, "add", NAME, "--checkpoint", tmp_path / "cut.pth", "--root", root)
+    assert snapshot(root) == before
+
+
+def test_a_pickle_with_code_is_not_run(root, tmp_path, capsys):
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return Path.touch, (tmp_path / "ran",)
+
+    torch.save({"state_dict": {"weight": Evil()}}, tmp_path / "evil.pth")
+    refusal(capsys, "add", NAME, "--checkpoint", tmp_path / "evil.pth", "--root", root)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_failure_while_installing_is_taken_back(root, vitpose_file, monkeypatch):
+    before = snapshot(root)
+    write = install.write_configs
+    calls = []
+
+    def full_disk(repository):
+        calls.append(repository)
+        if len(calls) == 1:
+            write(repository)
+            raise OSError("No space left on device")
+        return write(repository)
+
+    monkeypatch.setattr(install, "write_configs", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        install.add(read_repository(root), Installed(CATALOGUE[NAME]), vitpose_file, say=lambda text: None)
+    assert snapshot(root) == before
+
+
+def test_unknown_names_and_defaults_in_use_are_refused(root, capsys):
+    assert "not in the catalogue" in refusal(capsys, "add", "vitpose-xxl", "--root", root)
+    assert "demo_pose is what `pose` means" in refusal(capsys, "remove", "demo_pose", "--root", root)
+    assert "no installed network for 'pose'" in refusal(capsys, "default", "pose", "demo_parts", "--root", root)
+    assert "is not installed" in refusal(capsys, "remove", "rtmdet-m", "--root", root)
+
+
+def test_weights_that_no_program_can_fetch_say_where_they_are(root, capsys):
+    assert "download it from https://github.com" in refusal(capsys, "add", "posehrnet-w32", "--root", root)
+
+
+def test_the_licence_comes_before_the_download(root, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("POSESERVE_HOME", str(tmp_path))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    assert "--accept-licence" in refusal(capsys, "add", "sapiens-0.3b-parts", "--root", root)
+
+
+def test_a_network_of_ones_own_with_its_own_keypoints(root, tmp_path):
+    names = ["snout", "left_paw", "right_paw"]
+    table = {"names": names, "swap_pairs": [[1, 2]], "links": [[0, 1], [0, 2]]}
+    (tmp_path / "fox_3.json").write_text(json.dumps(table))
+    layout = [[k, [3, *s[1:]] if "final_layer" in k else s, d] for k, s, d in golden.layouts()["vitpose/vitpose_s"]]
+    torch.save({"state_dict": golden.filled(layout)}, tmp_path / "mine.pth")
+    own = ["--family", "vitpose", "--size", "s", "--keypoints", tmp_path / "fox_3.json"]
+    arguments = ["add", "fox", *own, "--checkpoint", tmp_path / "mine.pth", "--root", root]
+    assert main([str(a) for a in arguments]) == 0
+    installed = read_repository(root).networks["fox"]
+    assert installed.network.outputs == 3
+    ensemble = (root / "ensemble" / "pose.fox" / "config.pbtxt").read_text()
+    assert 'string_value: "fox_3"' in ensemble
+    assert "right_paw" in ensemble
+
+
+def test_own_networks_need_all_that_describes_them(root, tmp_path, capsys):
+    file = tmp_path / "x.pth"
+    assert "need --checkpoint" in refusal(capsys, "add", "x", "--family", "vitpose", "--root", root)
+    own = ("add", "x", "--checkpoint", file, "--root", root, "--family")
+    assert "needs --keypoints" in refusal(capsys, *own, "vitpose", "--size", "s")
+    assert "does not do depth" in refusal(capsys, *own, "vitpose", "--task", "depth")
+    assert "choose another name" in refusal(capsys, "add", NAME, "--family", "vitpose", "--root", root)
+    bad = tmp_path / "bad_set.json"
+    bad.write_text('{"names": ["a", "b"], "links": [[0, 2]]}')
+    assert "links must be pairs of indices 0 to 1" in refusal(capsys, *own, "vitpose", "--keypoints", bad)
+
+
+def test_a_folder_without_repositories_is_refused(tmp_path, capsys):
+    assert "holds no model_repository/networks.json" in refusal(capsys, "catalogue", "--root", tmp_path)
+
+
+def test_the_catalogue_is_a_table_and_json(root, capsys):
+    assert main(["catalogue", "--root", str(root)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(CATALOGUE) + 1
+    assert main(["catalogue", "--json", "--task", "depth", "--root", str(root)]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["task"] for row in rows} == {"depth"}
+    assert not any(row["installed"] for row in rows)
+
+
+def test_the_committed_state_installs_the_demo_networks_alone():
+    repository = read_repository(ROOT)
+    assert set(repository.networks) == {"demo_detector", "demo_pose", "demo_parts"}
+
+
+def test_existing_downloads_are_used_in_place(tmp_path, monkeypatch):
+    network = CATALOGUE["sapiens-0.3b-parts"]
+    file = tmp_path / "seg" / "checkpoints" / "sapiens_0.3b" / network.checkpoint.file
+    file.parent.mkdir(parents=True)
+    file.touch()
+    monkeypatch.setenv("SAPIENS_LITE_CHECKPOINT_ROOT", str(tmp_path))
+    assert official_weights(network, licence_accepted=False) == file
+
+
+def test_the_costs_are_those_of_the_networks():
+    assert costs().keys() == {name for name, network in CATALOGUE.items() if network.family != "demo"}
+    for name in ("rtmdet-m", "vitpose-b-coco", "simdr-w48", "sapiens-0.3b-depth", "sapiens2-0.4b-pose"):
+        assert count(CATALOGUE[name]) == costs()[name]
+
+
+def test_features_have_the_channels_that_the_catalogue_says():
+    for network in CATALOGUE.values():
+        if network.task == "features":
+            with torch.device("meta"), torch.no_grad():
+                features = zoo.build(network).to("meta")(torch.zeros(1, 3, *network.input_size))
+            (output,) = [o for o in network_config(Installed(network)).output if o.name == "OUTPUT__0"]
+            assert list(features.shape[1:]) == list(output.dims)

@@ -1,0 +1,85 @@
+"""A running server takes up networks without losing requests."""
+
+from __future__ import annotations
+
+import threading
+
+import golden
+import numpy as np
+import pytest
+import torch
+
+from poseclient import PoseClient, PoseServerError
+from poseserve.catalogue import FOLDERS
+from poseserve.cli import main
+from poseserve.server import Server
+
+
+class Traffic(threading.Thread):
+    """Asks for poses until told to stop; keeps what went wrong."""
+
+    def __init__(self, url: str, image: bytes) -> None:
+        super().__init__(daemon=True)
+        self.url, self.image = url, image
+        self.stopped, self.answered, self.failures = threading.Event(), 0, []
+
+    def run(self) -> None:
+        with PoseClient(self.url) as client:
+            while not self.stopped.is_set():
+                try:
+                    client.pose(self.image)
+                    self.answered += 1
+                except PoseServerError as error:
+                    self.failures.append(str(error))
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self.join(60)
+
+    def __enter__(self) -> Traffic:
+        self.start()
+        return self
+
+
+@pytest.fixture
+def hot(root, tmp_path):
+    folders = [root / name for name in FOLDERS]
+    with Server(folders, http_port=0, grpc_port=0, metrics_port=0, log_file=tmp_path / "triton.log") as server:
+        yield server
+
+
+def test_add_default_and_remove_while_requests_go_on(hot, root, vitpose_file, scene):
+    url, at = f"grpc://{hot.grpc_url}", ["--root", str(root), "--server", hot.http_url]
+    image = scene.jpeg
+    with Traffic(url, image) as traffic, PoseClient(url) as client:
+        assert main(["add", "vitpose-s-coco_25", "--checkpoint", str(vitpose_file), *at]) == 0
+        added = client.pose(image, model="pose.vitpose-s-coco_25")
+        boxed = client.pose_in_boxes(image, added.boxes, model="pose_in_boxes.vitpose-s-coco_25")
+        usual = client.pose(image)
+        assert main(["default", "pose", "vitpose-s-coco_25", *at]) == 0
+        chosen = PoseClient(url).pose(image)
+        assert main(["default", "pose", "demo_pose", *at]) == 0
+        assert main(["remove", "vitpose-s-coco_25", *at]) == 0
+        with pytest.raises(PoseServerError):
+            PoseClient(url).pose(image, model="pose.vitpose-s-coco_25")
+        restored = PoseClient(url).pose(image)
+    assert added.keypoints.shape[1:] == (25, 3)
+    assert usual.keypoints.shape[1:] == restored.keypoints.shape[1:] == (17, 3)
+    np.testing.assert_allclose(boxed.keypoints, added.keypoints, atol=0.01)
+    np.testing.assert_array_equal(chosen.keypoints, added.keypoints)
+    assert traffic.failures == []
+    assert traffic.answered > 0
+
+
+def test_a_network_of_another_input_size_comes_and_goes(hot, root, tmp_path, scene):
+    url, at = f"grpc://{hot.grpc_url}", ["--root", str(root), "--server", hot.http_url]
+    file = tmp_path / "large.pth"
+    torch.save(golden.filled(golden.layouts()["posehrnet/posehrnet_w32"], gain=0.6), file)
+    own = ["--family", "posehrnet", "--size", "w32", "--keypoints", "coco_17", "--input-size", "384x288"]
+    with Traffic(url, scene.jpeg) as traffic, PoseClient(url) as client:
+        assert main(["add", "large", *own, "--checkpoint", str(file), *at]) == 0
+        added = client.pose(scene.jpeg, model="pose.large")
+        assert main(["remove", "large", *at]) == 0
+        usual = client.pose(scene.jpeg)
+    assert len(added) == len(usual) > 0
+    assert traffic.failures == []
