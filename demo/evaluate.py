@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -51,7 +52,8 @@ def evaluation_scene(index: int) -> tuple[bytes, Scene]:
 
 
 def evaluation_scenes(count: int) -> list[tuple[bytes, Scene]]:
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    # Not forked: a copy of a process whose threads hold locks may wait for them for ever.
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         return list(tqdm(pool.map(evaluation_scene, range(count), chunksize=4), "rendering", count))
 
 
