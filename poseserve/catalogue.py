@@ -21,6 +21,8 @@ REPOSITORIES = (MODEL_REPOSITORY, PREPROCESS, ENSEMBLE)
 DETECTIONS = 100  # rows that a detector returns, and people that one image may hold
 DETECTORS = ("rtmdet", "yolo", "mmdet")
 FAMILIES = ("sapiens", "sapiens2", "vitpose", "posehrnet", "simdr", *DETECTORS)
+# How the authors of Sapiens call a task, where we say otherwise.
+OFFICIAL_TASKS = {"parts": "seg", "normals": "normal", "features": "pretrain"}
 TASKS = ("detector", "pose", "parts", "depth", "normals", "features", "pointmap", "matting")
 LABELLED: dict[str, Callable[[str], KeypointSet | ClassSet]] = {"pose": keypoint_set, "parts": class_set}
 
@@ -83,10 +85,10 @@ class Network:
 
     @property
     def outputs(self) -> int:
-        """Number of keypoints, classes or channels of the features; 0 for other tasks."""
+        """What the network predicts for every place: keypoints, classes, or numbers of one."""
         if self.task == "features":
             return CHANNELS[self.size]
-        return len(LABELLED[self.task](self.labels).names) if self.task in LABELLED and self.labels else 0
+        return len(LABELLED[self.task](self.labels).names) if self.labels else OUTPUTS[self.task]
 
 
 CC_BY_NC = Licence(
@@ -102,6 +104,7 @@ SAPIENS2 = Licence(
 APACHE = Licence("Apache-2.0", "any use with notice", "https://www.apache.org/licenses/LICENSE-2.0")
 MIT = Licence("MIT", "any use with notice", "https://opensource.org/license/mit")
 
+OUTPUTS = {"detector": 1, "depth": 1, "normals": 3, "pointmap": 3, "matting": 4}  # of tasks that have no labels
 # Of the encoders of Sapiens and Sapiens2.
 CHANNELS = {"0.1b": 768, "0.3b": 1024, "0.4b": 1024, "0.6b": 1280, "0.8b": 1280, "1b": 1536, "1b_4k": 1536}
 CHANNELS |= {"2b": 1920, "5b": 2432}
@@ -126,7 +129,7 @@ def _sapiens() -> Iterator[Network]:
         size: str, task: str, labels: str | None, stem: str, gb: float, published: str = "", sha256: str = ""
     ) -> Network:
         file = f"sapiens_{size}_{stem}_torchscript.pt2"
-        official = {"parts": "seg", "normals": "normal", "features": "pretrain"}.get(task, task)
+        official = OFFICIAL_TASKS.get(task, task)
         repository = f"facebook/sapiens-{official}-{size}-torchscript"
         if labels in ("coco_17", "coco_wholebody_133"):
             repository = "noahcao/sapiens-pose-coco"
@@ -180,7 +183,7 @@ def _sapiens2() -> Iterator[Network]:
     """Sapiens2, ICLR 2026, arXiv 2604.21681."""
 
     def entry(size: str, task: str, labels: str | None = None) -> Network:
-        official = {"parts": "seg", "normals": "normal", "features": "pretrain"}.get(task, task)
+        official = OFFICIAL_TASKS.get(task, task)
         repository = f"facebook/sapiens2-{official}-{size.replace('_', '-')}"
         checkpoint = Checkpoint(f"sapiens2_{size}_{official}.safetensors", SAPIENS2, repository)
         rows = DETECTIONS if labels else 8

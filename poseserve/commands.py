@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from poseclient.keypoints import add_keypoint_set
 from poseserve import fetch
-from poseserve.catalogue import CATALOGUE, DETECTIONS, DETECTORS, FAMILIES, LABELLED, ROOT, TASKS, Network
+from poseserve.catalogue import (
+    CATALOGUE,
+    DETECTIONS,
+    DETECTORS,
+    FAMILIES,
+    LABELLED,
+    OFFICIAL_TASKS,
+    ROOT,
+    TASKS,
+    Network,
+)
 from poseserve.costs import costs
 from poseserve.hot import tell_server
 from poseserve.repository import (
@@ -69,7 +79,7 @@ def describe(network: Network) -> dict[str, Any]:
         "name": network.name,
         "task": network.task,
         "labels": network.labels,
-        "outputs": network.outputs or None,
+        "outputs": network.outputs if network.labels else None,
         "input": "x".join(map(str, network.input_size)),
         "params": cost.get("params"),
         "gflops": cost.get("gflops"),
@@ -135,7 +145,7 @@ def official_weights(network: Network, licence_accepted: bool) -> Path:
     checkpoint = network.checkpoint
     if checkpoint is None:
         raise fetch.FetchError(f"{network.name} has no official weights: give a file, --checkpoint FILE")
-    folder = {"parts": "seg", "normals": "normal", "features": "pretrain"}.get(network.task, network.task)
+    folder = OFFICIAL_TASKS.get(network.task, network.task)
     name = Path(checkpoint.file).name
     local = fetch.find_local(name, f"{folder}/checkpoints/sapiens_{network.size}")
     if local is not None:

@@ -38,7 +38,7 @@ BUILDERS: dict[str, Callable[[Network], nn.Module]] = {
     "vitpose": lambda n: vitpose.build(n.size, n.task, n.outputs),
     "posehrnet": lambda n: posehrnet.build(n.size, n.task, n.outputs),
     "simdr": lambda n: simdr.build(n.size, n.task, n.outputs, n.input_size),
-    "rtmdet": lambda n: rtmdet.build(n.size, n.task, 1),
+    "rtmdet": lambda n: rtmdet.build(n.size, n.task, n.outputs),
 }
 # What turns the raw answer into the contract's; families that were trained with UDP differ in the blur alone.
 DECODES: dict[str, Callable[[], nn.Module]] = {
@@ -78,9 +78,10 @@ def load(network: Network, checkpoint: Path, deployment: Deployment, config: Pat
     if network.family == "vitpose" and any(".mlp.experts." in name for name in state):  # six tasks in one file
         state = vitpose.split(state, network.name.rpartition("-")[2])
     with torch.device("meta"):
-        bare = build(network)
         if network.family == "sapiens2" and deployment.format == "onnx":  # which has no bfloat16 on a CPU
             bare = sapiens2.build(network.size, network.task, network.outputs, rotary=torch.float32).eval()
+        else:
+            bare = build(network)
     checkpoints.load_strict(bare, state, checkpoint.name)
     return contract(network, bare, deployment.precision, deployment.flip_test)
 

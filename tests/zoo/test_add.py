@@ -11,7 +11,7 @@ import torch
 
 from poseclient import keypoint_set
 from poseserve import install, zoo
-from poseserve.catalogue import CATALOGUE, FOLDERS, ROOT
+from poseserve.catalogue import CATALOGUE, FOLDERS, OFFICIAL_TASKS, ROOT, Network
 from poseserve.cli import main
 from poseserve.commands import official_weights
 from poseserve.config import network_config
@@ -259,6 +259,23 @@ def test_the_costs_are_those_of_the_networks():
     assert costs().keys() == {name for name, network in CATALOGUE.items() if network.family != "demo"}
     for name in ("rtmdet-m", "vitpose-b-coco", "simdr-w48", "sapiens-0.3b-depth", "sapiens2-0.4b-pose"):
         assert count(CATALOGUE[name]) == costs()[name]
+
+
+def official_layout(network: Network) -> list[tuple[str, list[int]]]:
+    """Layouts of pose networks are written for one keypoint set, of which the last layer alone depends."""
+    task = OFFICIAL_TASKS.get(network.task, network.task)
+    kind = task if network.family.startswith("sapiens") else network.family
+    layout = golden.layouts()[f"{network.family}/{kind}_{network.size}"]
+    by_keypoints = "final_layer" if task == "pose" else "nothing"
+    return [(key, [network.outputs, *shape[1:]] if by_keypoints in key else shape) for key, shape, _ in layout]
+
+
+@pytest.mark.parametrize("name", [name for name, network in CATALOGUE.items() if network.family != "demo"])
+def test_the_official_weights_of_every_network_would_load(name):
+    network = CATALOGUE[name]
+    with torch.device("meta"):
+        state = zoo.build(network).state_dict()
+    assert [(key, list(value.shape)) for key, value in state.items()] == official_layout(network)
 
 
 def test_features_have_the_channels_that_the_catalogue_says():

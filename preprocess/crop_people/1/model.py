@@ -16,7 +16,7 @@ class TritonPythonModel:
     def initialize(self, args):
         config = json.loads(args["model_config"])
         self._max_people = int(config["parameters"]["max_people"]["string_value"])
-        self._sizes = {  # output -> height, width; one for every input size of the pose networks
+        self._sizes = {  # output -> height, width; one for every input size in use
             output["name"]: (int(output["dims"][1]), int(output["dims"][2]))
             for output in config["output"]
             if output["name"].startswith("CROPS_")
