@@ -52,7 +52,7 @@ overhead: $(VENV)/.developing  ## what the server adds to the same steps run in 
 
 train: $(VENV)/.developing  ## render scenes, train the demo networks and export them (hours; resumable)
 	$(BIN)/python -m demo.dataset
-	for task in detector pose parts; do $(BIN)/python -m demo.train $$task || exit 1; done
+	for task in detector pose parts pose_133 geometry; do $(BIN)/python -m demo.train $$task || exit 1; done
 	$(BIN)/python -m demo.export
 
 configure: $(VENV)/.serving  ## write every config.pbtxt from the catalogue

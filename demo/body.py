@@ -11,8 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-# COCO order: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before right.
-FACE_KEYPOINTS = slice(0, 5)
+from demo.face import BROW, EYE, FACE, LIPS, NOSE_RADII, NOSE_TIP, NOSE_TOP, Feature
+
+# Rows of COCO-WholeBody, whose first 17 are COCO's: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles;
+# left before right. Of a hand, whose fingers are one cone, a body defines root, thumb and the middle finger's tip.
+KEYPOINTS = 133
+FACE_KEYPOINTS = [*range(5), *range(23, 91)]
+FEET, HANDS, MIDDLE_FINGERTIP = (17, 20), (91, 112), 12  # big toe, small toe, heel; root, thumb, other fingers
 
 # Ids of the 28 Sapiens part classes that such a body shows.
 APPAREL, FACE_NECK, HAIR, LOWER_CLOTHING, TORSO, UPPER_CLOTHING = 1, 2, 3, 12, 21, 22
@@ -73,7 +78,10 @@ class Solid:
 
 @dataclass(frozen=True)
 class Body:
-    """`solids` and `joints` [17, 3] (COCO order) in the body frame, `joint_radii` [17] of the flesh around each."""
+    """`solids` and `joints` [133, 3] in the body frame, `joint_radii` [133] of the flesh around each.
+
+    Joints are in the order of COCO-WholeBody; those that no solid defines are NaN.
+    """
 
     solids: list[Solid]
     joints: np.ndarray
@@ -197,7 +205,7 @@ def build_body(rng: np.random.Generator, pose: Pose | None = None) -> Body:
     chest = root @ rotation(x=-pose.lean) @ rotation(y=pose.twist)
     head = chest @ rotation(x=pose.head[0], y=pose.head[1], z=pose.head[2])
     solids: list[Solid] = []
-    joints, radii = np.zeros((17, 3)), np.full(17, 0.03)
+    joints, radii = np.full((KEYPOINTS, 3), np.nan), np.full(KEYPOINTS, 0.02)
 
     def cone(part, material, a, b, ra, rb, frame=chest):
         solids.append(Solid(part, material, np.asarray(a), np.asarray(b), ra, rb, frame=frame))
@@ -232,41 +240,27 @@ def build_body(rng: np.random.Generator, pose: Pose | None = None) -> Body:
     # Head
     skull = neck + chest @ np.array([0.0, -0.058, 0.008]) + head @ np.array([0.0, -0.062, 0.008]) * head_size
     at = lambda x, y, z: skull + head @ np.array([x, y, z]) * head_size  # noqa: E731
+
+    def feature(shape: Feature, material: Material, side: int) -> np.ndarray:
+        x, y, z = shape.centre
+        centre = at(side * x, y, z)
+        ball(FACE_NECK, material, centre, np.array(shape.semi_axes) * head_size, head)
+        return centre
+
     ball(FACE_NECK, skin, skull, np.array([0.054, 0.076, 0.064]) * head_size, head)
     cone(FACE_NECK, skin, at(0, 0.03, 0.02), at(0, 0.05, 0.026), 0.04 * head_size, 0.026 * head_size, head)
     dark = Material(np.array([0.08, 0.06, 0.06]))
     lips = Material(skin.colour * np.array([0.82, 0.5, 0.5]))
-    nose_tip = at(0, 0.016, 0.069)
-    cone(
-        FACE_NECK,
-        Material(skin.colour * 0.93),
-        at(0, -0.01, 0.058),
-        nose_tip,
-        0.007 * head_size,
-        0.011 * head_size,
-        head,
-    )
-    ball(FACE_NECK, lips, at(0, 0.043, 0.058), np.array([0.019, 0.006, 0.009]) * head_size, head)
-    joints[0] = nose_tip
+    bridge, tip = (r * head_size for r in NOSE_RADII)
+    cone(FACE_NECK, Material(skin.colour * 0.93), at(*NOSE_TOP), at(*NOSE_TIP), bridge, tip, head)
+    feature(LIPS, lips, 1)
+    joints[0] = at(*NOSE_TIP)
+    joints[23:91] = skull + FACE @ head.T * head_size
     for i, side in enumerate((1, -1)):
-        eye = at(side * 0.022, -0.008, 0.056)
-        ball(
-            FACE_NECK,
-            Material(np.array([0.95, 0.95, 0.95])),
-            eye,
-            np.array([0.012, 0.008, 0.008]) * head_size,
-            head,
-        )
+        eye = feature(EYE, Material(np.array([0.95, 0.95, 0.95])), side)
         pupil = at(side * 0.022, -0.008, 0.0605)
         ball(FACE_NECK, dark, pupil, np.array([0.0065, 0.0065, 0.005]) * head_size, head)
-        brow = Material(hair.colour * 0.8)
-        ball(
-            FACE_NECK,
-            brow,
-            at(side * 0.023, -0.026, 0.053),
-            np.array([0.016, 0.0045, 0.006]) * head_size,
-            head,
-        )
+        feature(BROW, Material(hair.colour * 0.8), side)
         ear = at(side * 0.056, 0.004, -0.002)
         ball(FACE_NECK, skin, ear, np.array([0.009, 0.019, 0.012]) * head_size, head)
         joints[1 + i], joints[3 + i] = eye, ear
@@ -345,6 +339,10 @@ def build_body(rng: np.random.Generator, pose: Pose | None = None) -> Body:
                 )
         joints[5 + i], joints[7 + i], joints[9 + i] = shoulder, elbow, wrist
         radii[5 + i], radii[7 + i], radii[9 + i] = 0.05 * limb, 0.04 * limb, 0.03 * limb
+        hand = HANDS[i]
+        joints[hand], radii[hand] = wrist, 0.03 * limb
+        joints[hand + 1 : hand + 5] = np.linspace(wrist + (fingers - wrist) * 0.2, thumb, 4)
+        joints[hand + MIDDLE_FINGERTIP] = wrist + (fingers - wrist) * 1.2
 
         # Leg
         hip = root @ np.array([side * 0.056 * stout, 0.0, 0.0])
@@ -385,5 +383,7 @@ def build_body(rng: np.random.Generator, pose: Pose | None = None) -> Body:
                     shin,
                 )
         joints[11 + i], joints[13 + i], joints[15 + i] = hip, knee, ankle
+        big_toe, small_toe = (toes + shin @ np.array([side * x, 0.0, z]) for x, z in ((-0.011, 0.01), (0.013, 0.004)))
+        joints[FEET[i] : FEET[i] + 3] = big_toe, small_toe, heel + shin @ np.array([0, 0, -0.014])
         radii[11 + i], radii[13 + i], radii[15 + i] = 0.085 * limb, 0.06 * limb, 0.04 * limb
     return Body(solids, joints, radii)

@@ -1,4 +1,4 @@
-"""Training scenes on disk: shards of letterboxed images, part masks and people.
+"""Training scenes on disk: shards of letterboxed images, their maps and people.
 
 `python -m demo.dataset --scenes 4000` renders what is not there yet; an interrupted run goes on where it stopped.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from demo.body import KEYPOINTS
 from demo.scene import render_scene
 
 FOLDER = Path(__file__).parent / ".cache" / "scenes"
@@ -28,11 +29,14 @@ TRAIN_SEED, EVALUATION_SEED = 1_000_000, 0
 class Shard:
     """images: u8 [n, 640, 640, 3], padded with 114 right and below. parts: u8 [n, 640, 640], padded with 0.
 
-    sizes: [n, 2] height, width. people: f32 [m, 1 + 4 + 51]: scene index, box, 17 keypoints x, y, visibility.
+    depth: f16 [n, 640, 640], NaN without people. normals: i8 [n, 640, 640, 3] in 127ths, 0 without people.
+    sizes: [n, 2] height, width. people: f32 [m, 1 + 4 + 399]: scene index, box, 133 keypoints x, y, visibility.
     """
 
     images: np.ndarray
     parts: np.ndarray
+    depth: np.ndarray
+    normals: np.ndarray
     sizes: np.ndarray
     people: np.ndarray
 
@@ -41,18 +45,28 @@ def render_shard(index: int, folder: Path = FOLDER) -> None:
     cv2.setNumThreads(1)
     images = np.full((SHARD, SIDE, SIDE, 3), 114, np.uint8)
     parts = np.zeros((SHARD, SIDE, SIDE), np.uint8)
+    depth = np.full((SHARD, SIDE, SIDE), np.nan, np.float16)
+    normals = np.zeros((SHARD, SIDE, SIDE, 3), np.int8)
     sizes, people = np.zeros((SHARD, 2), np.int32), []
     for i in range(SHARD):
         seed = TRAIN_SEED + index * SHARD + i
         h, w = sizes[i] = SIZES[seed % len(SIZES)]
         scene = render_scene(seed, (int(h), int(w)))
-        images[i, :h, :w], parts[i, :h, :w] = scene.image, scene.parts
-        people += [np.concatenate([[i], p.box, p.keypoints.ravel()]) for p in scene.people]
+        images[i, :h, :w], parts[i, :h, :w], depth[i, :h, :w] = scene.image, scene.parts, scene.depth
+        normals[i, :h, :w] = np.rint(np.nan_to_num(scene.normals) * 127)
+        people += [np.concatenate([[i], p.box, p.whole_body.ravel()]) for p in scene.people]
     folder.mkdir(parents=True, exist_ok=True)
-    for name, array in (("images", images), ("parts", parts), ("sizes", sizes)):
+    arrays: dict[str, np.ndarray] = {
+        "images": images,
+        "parts": parts,
+        "depth": depth,
+        "normals": normals,
+        "sizes": sizes,
+    }
+    for name, array in arrays.items():
         np.save(folder / f"{index:04d}.{name}.npy", array)
     unfinished = folder / f"{index:04d}.people.tmp.npy"
-    np.save(unfinished, np.array(people, np.float32).reshape(-1, 56))
+    np.save(unfinished, np.array(people, np.float32).reshape(-1, 1 + 4 + 3 * KEYPOINTS))
     os.replace(unfinished, folder / f"{index:04d}.people.npy")  # written last: marks the shard as whole
 
 
@@ -61,7 +75,7 @@ def load_shards(folder: Path = FOLDER) -> list[Shard]:
     stems = sorted(p.name.split(".")[0] for p in folder.glob("????.people.npy"))
     if not stems:
         raise FileNotFoundError(f"no scenes in {folder}: run `python -m demo.dataset` first")
-    names = ("images", "parts", "sizes", "people")
+    names = [field.name for field in fields(Shard)]
     return [Shard(*(np.load(folder / f"{s}.{n}.npy", mmap_mode="r") for n in names)) for s in stems]
 
 

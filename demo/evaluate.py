@@ -1,7 +1,7 @@
 """Scores on rendered scenes that training never saw: `python -m demo.evaluate`.
 
-Detection AP50 and keypoint AP (OKS) are COCO's own, computed by faster-coco-eval; parts are scored by the mean
-intersection over union of the classes that the scenes show.
+Detection AP50 and keypoint AP (OKS) are COCO's and COCO-WholeBody's own, computed by faster-coco-eval; parts are scored
+by the mean intersection over union of the classes that the scenes show, depth and normals as `MapScores` says.
 """
 
 from __future__ import annotations
@@ -10,28 +10,32 @@ import argparse
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from itertools import islice
+from typing import Any
 
 import cv2
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
 from tqdm import tqdm
 
 from demo.body import SHOWN_CLASSES
 from demo.dataset import EVALUATION_SEED
 from demo.scene import Scene, render_scene
-from poseclient import AsyncPoseClient, People
+from poseclient import AsyncPoseClient, People, metrics
 from poseclient.formats import coco_results
 from poseclient.keypoints import keypoint_set
 from poseserve.catalogue import REPOSITORIES
 from poseserve.in_process import InProcess
+from poseserve.repository import read_repository
 from poseserve.server import Server
 
 SIZES = ((480, 640), (640, 480), (720, 1280), (540, 720), (427, 641), (600, 600))
 IN_FLIGHT = 4
+WHOLE_BODY = "demo_pose_133"
+PAIRS, APART = 5000, 0.05  # of pixels whose order in depth is asked for, and how far apart they lie at least
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,25 @@ class Scores:
     detection_ap50: float
     keypoint_ap: float
     parts_miou: float
+
+
+@dataclass(frozen=True)
+class MapScores:
+    """Of depth and normals, over the pixels of people.
+
+    depth_rmse: after the best scale and shift of each picture, whose true range is 1; the mean of the pictures.
+    depth_order: the share of pairs of pixels ordered right (Chen et al., arXiv 1604.03901). mean, median: of the angle
+    between found and true normal in degrees. within: shares of pixels below 11.25, 22.5 and 30 degrees (Fouhey et al.,
+    "Data-Driven 3D Primitives", ICCV 2013).
+    """
+
+    depth_rmse: float
+    depth_order: float
+    normals_mean: float
+    normals_median: float
+    normals_within_11: float
+    normals_within_22: float
+    normals_within_30: float
 
 
 def evaluation_scene(index: int) -> tuple[bytes, Scene]:
@@ -57,13 +80,13 @@ def evaluation_scenes(count: int) -> list[tuple[bytes, Scene]]:
         return list(tqdm(pool.map(evaluation_scene, range(count), chunksize=4), "rendering", count))
 
 
-def ground_truth(scenes: Sequence[Scene]) -> dict:
-    """COCO's annotation format."""
-    coco = keypoint_set("coco_17")
-    annotations: list[dict] = []
+def ground_truth(scenes: Sequence[Scene]) -> dict[str, Any]:
+    """COCO's annotation format, with COCO-WholeBody's further keypoints."""
+    annotations: list[dict[str, Any]] = []
     for image_id, scene in enumerate(scenes, 1):
         for person in scene.people:
             x1, y1, x2, y2 = person.box.tolist()
+            points = iter(person.whole_body.ravel().tolist())
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -72,26 +95,26 @@ def ground_truth(scenes: Sequence[Scene]) -> dict:
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "area": person.area,
                     "iscrowd": 0,
-                    "keypoints": person.keypoints.ravel().tolist(),
                     "num_keypoints": int((person.keypoints[:, 2] > 0).sum()),
+                    **{key: list(islice(points, 3 * count)) for key, count in metrics.WHOLE_BODY.values()},
                 }
             )
     images = [
         {"id": i, "height": s.image.shape[0], "width": s.image.shape[1], "file_name": f"{i}.jpg"}
         for i, s in enumerate(scenes, 1)
     ]
-    category = {"id": 1, "name": "person", "keypoints": list(coco.names), "skeleton": []}
+    category = {"id": 1, "name": "person", "keypoints": list(keypoint_set("coco_17").names), "skeleton": []}
     return {"info": {}, "images": images, "annotations": annotations, "categories": [category]}
 
 
-def coco_ap(truth: dict, results: list[dict], kind: str) -> np.ndarray:
-    """COCO's summary figures; `kind` is bbox or keypoints. Entry 0 is AP, entry 1 AP50."""
-    if not results:
-        return np.zeros(12)
-    coco = COCO(truth)
-    evaluation = COCOeval_faster(coco, coco.loadRes(results), kind)
-    evaluation.run()
-    return np.asarray(evaluation.stats)
+def keypoint_ap(truth: dict[str, Any], people: Sequence[People], labels: str) -> dict[str, float]:
+    """AP of each part of the body that the keypoint set `labels` has: `keypoints`, or those of COCO-WholeBody."""
+    names, sigmas = keypoint_set(labels).names, keypoint_set(labels).oks_sigmas
+    assert sigmas is not None
+    where = metrics.layout(labels, len(names))
+    found = [row for image_id, p in enumerate(people, 1) for row in coco_results(p, image_id)]
+    rows = [metrics.results_row(row, where) for row in found]
+    return {name: row["AP_all"] for name, row in metrics.keypoint_figures(truth, rows, where, sigmas).items()}
 
 
 def mean_iou(truth: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> float:
@@ -104,24 +127,41 @@ def mean_iou(truth: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> float:
     return float(np.mean([both[c] / max(1, either[c]) for c in SHOWN_CLASSES]))
 
 
-def with_pose_scores(people: People) -> People:
-    """The same people with the scores that COCO's top-down results have: box score x mean keypoint score above 0.2."""
-    assert people.keypoints is not None
-    confidence = people.keypoints[..., 2]
-    counted = confidence > 0.2
-    mean = (confidence * counted).sum(1) / counted.sum(1).clip(1)
-    return replace(people, scores=people.scores * mean)
+def depth_errors(truth: np.ndarray, found: np.ndarray) -> tuple[float, float]:
+    """Root mean square error and share of pairs in the right order, see MapScores; maps [h, w]."""
+    seen = np.isfinite(truth)
+    t, f = truth[seen].astype(np.float64), found[seen].astype(np.float64)
+    scale, shift = np.polyfit(f, t, 1)
+    a, b = np.random.default_rng(0).integers(len(t), size=(2, PAIRS))
+    right = np.sign(t[a] - t[b]) == np.sign(f[a] - f[b])
+    return float(np.sqrt(np.mean((scale * f + shift - t) ** 2))), float(right[np.abs(t[a] - t[b]) > APART].mean())
+
+
+def angles(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Degrees between the unit vectors of two maps [h, w, 3] where there is a true one, f32 [n]."""
+    seen = np.isfinite(truth[..., 0])
+    cosine = (truth[seen].astype(np.float32) * found[seen]).sum(1)
+    return np.degrees(np.arccos(cosine.clip(-1, 1)))
 
 
 def score(scenes: Sequence[Scene], people: Sequence[People], masks: Sequence[np.ndarray]) -> Scores:
     truth = ground_truth(scenes)
-    boxes = [row for image_id, p in enumerate(people, 1) for row in coco_results(replace(p, keypoints=None), image_id)]
-    results = [row for image_id, p in enumerate(people, 1) for row in coco_results(with_pose_scores(p), image_id)]
+    boxes = [replace(p, keypoints=None, pose_scores=None) for p in people]
+    rows = [row for image_id, p in enumerate(boxes, 1) for row in coco_results(p, image_id)]
     return Scores(
-        float(coco_ap(truth, boxes, "bbox")[1]),
-        float(coco_ap(truth, results, "keypoints")[0]),
+        metrics.box_figures(truth, rows)["boxes"]["AP_50"],
+        keypoint_ap(truth, people, "coco_17")["keypoints"],
         mean_iou([s.parts for s in scenes], masks),
     )
+
+
+def score_maps(scenes: Sequence[Scene], depths: Sequence[np.ndarray], normals: Sequence[np.ndarray]) -> MapScores:
+    """depths [h, w] and normals [h, w, 3] of each scene."""
+    shown = [i for i, scene in enumerate(scenes) if scene.people]
+    rmse, order = np.mean([depth_errors(scenes[i].depth, depths[i]) for i in shown], axis=0)
+    error = np.concatenate([angles(scenes[i].normals, normals[i]) for i in shown])
+    within = [float((error < limit).mean()) for limit in (11.25, 22.5, 30)]
+    return MapScores(float(rmse), float(order), float(error.mean()), float(np.median(error)), *within)
 
 
 def offline_answers(images: Sequence[bytes]) -> tuple[list[People], list[np.ndarray]]:
@@ -131,21 +171,53 @@ def offline_answers(images: Sequence[bytes]) -> tuple[list[People], list[np.ndar
     return [a[0] for a in answers], [a[1] for a in answers]
 
 
+def offline_maps(images: Sequence[bytes]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Depth and normals in this process."""
+    pipeline = InProcess()
+    answers = [(pipeline.depth(i), pipeline.normals(i)) for i in tqdm(images, "maps in process")]
+    return [a[0] for a in answers], [a[1] for a in answers]
+
+
 async def served_answers(images: Sequence[bytes], url: str) -> tuple[list[People], list[np.ndarray]]:
     """The ensembles `pose` and `parts`, several requests in flight."""
+
+    async def ask(client: AsyncPoseClient, image: bytes) -> tuple[People, np.ndarray]:
+        return await client.pose(image, score_threshold=0.05), await client.parts(image)
+
+    answers = await _served(images, url, ask)
+    return [a[0] for a in answers], [a[1] for a in answers]
+
+
+async def served_maps(images: Sequence[bytes], url: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The ensembles `depth` and `normals`."""
+
+    async def ask(client: AsyncPoseClient, image: bytes) -> tuple[np.ndarray, np.ndarray]:
+        return await client.depth(image), await client.normals(image)
+
+    answers = await _served(images, url, ask)
+    return [a[0] for a in answers], [a[1] for a in answers]
+
+
+async def served_whole_bodies(images: Sequence[bytes], url: str) -> list[People]:
+    """The ensemble of the network of 133 keypoints."""
+    return await _served(images, url, lambda c, image: c.pose(image, score_threshold=0.05, model=f"pose.{WHOLE_BODY}"))
+
+
+async def _served(
+    images: Sequence[bytes], url: str, ask: Callable[[AsyncPoseClient, bytes], Awaitable[Any]]
+) -> list[Any]:
     limit, bar = asyncio.Semaphore(IN_FLIGHT), tqdm(total=len(images), desc=f"served, {url}")
     async with AsyncPoseClient(url) as client:
 
-        async def ask(image: bytes) -> tuple[People, np.ndarray]:
+        async def answer(image: bytes) -> Any:
             async with limit:
-                people = await client.pose(image, score_threshold=0.05)
-                mask = await client.parts(image)
+                found = await ask(client, image)
             bar.update()
-            return people, mask
+            return found
 
-        answers = await asyncio.gather(*map(ask, images))
+        answers = await asyncio.gather(*map(answer, images))
     bar.close()
-    return [a[0] for a in answers], [a[1] for a in answers]
+    return answers
 
 
 @contextmanager
@@ -163,13 +235,27 @@ def main() -> None:
     parser.add_argument("--url", help="a running server; default: start one")
     args = parser.parse_args()
     jpegs, scenes = zip(*evaluation_scenes(args.scenes), strict=True)
+    installed = read_repository()
+    has_maps, has_whole_body = {"depth", "normals"} <= installed.defaults.keys(), WHOLE_BODY in installed.networks
     rows = {"in process": score(scenes, *offline_answers(jpegs))}
+    maps = {"in process": score_maps(scenes, *offline_maps(jpegs))} if has_maps else {}
+    whole_body_ap = {}
     with _server_at(args.url) as url:
         rows["served"] = score(scenes, *asyncio.run(served_answers(jpegs, url)))
+        if has_maps:
+            maps["served"] = score_maps(scenes, *asyncio.run(served_maps(jpegs, url)))
+        if has_whole_body:
+            people = asyncio.run(served_whole_bodies(jpegs, url))
+            whole_body_ap = keypoint_ap(ground_truth(scenes), people, "coco_wholebody_133")
     print(f"\n{args.scenes} scenes, {sum(len(s.people) for s in scenes)} people")
-    print(f"{'':12s}" + "".join(f"{f.name:>16s}" for f in fields(Scores)))
-    for name, scores in rows.items():
-        print(f"{name:12s}" + "".join(f"{getattr(scores, f.name):16.4f}" for f in fields(Scores)))
+    tables: list[dict[str, Any]] = [rows, maps] if maps else [rows]
+    for table in tables:
+        columns = [f.name for f in fields(table["served"])]
+        print(f"{'':12s}" + "".join(f"{name:>19s}" for name in columns))
+        for name, scores in table.items():
+            print(f"{name:12s}" + "".join(f"{getattr(scores, column):19.4f}" for column in columns))
+    for name, ap in whole_body_ap.items():
+        print(f"AP of 133 keypoints, {name}: {ap:.4f}")
 
 
 if __name__ == "__main__":

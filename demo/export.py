@@ -1,4 +1,4 @@
-"""Export the trained demo networks into the model repository: `python -m demo.export [detector] [pose] [parts]`."""
+"""Export the trained demo networks into the model repository: `python -m demo.export [pose] [depth] ...`."""
 
 from __future__ import annotations
 
@@ -6,42 +6,79 @@ import argparse
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-from demo.networks import CentrePeaks
+from demo.networks import CentrePeaks, Geometry
 from demo.scene import render_scene
 from demo.train import CHECKPOINTS, NETWORKS
 from poseclient import class_set, keypoint_set
 from poseserve.catalogue import CATALOGUE, MODEL_REPOSITORY
-from poseserve.contracts import ClassIds, DetectorContract, FlipTest, ImageContract, PoseContract, UdpHeatmaps
+from poseserve.contracts import (
+    Depth,
+    DetectorContract,
+    FlipTest,
+    ImageContract,
+    Normals,
+    PoseContract,
+    RankedClasses,
+    UdpHeatmaps,
+)
 from poseserve.export import export, fold_batch_norms
+
+TASKS = ("detector", "pose", "parts", "pose_133", "depth", "normals")
+
+
+def trained(task: str) -> nn.Module:
+    """The network of `task`; depth and normals are parts of one checkpoint."""
+    source = "geometry" if task in Geometry.CHANNELS else task
+    weights = torch.load(CHECKPOINTS / f"{source}.pt", weights_only=True)["network"]
+    network = Geometry([task]) if task in Geometry.CHANNELS else NETWORKS[task]()
+    network.load_state_dict({name: weights[name] for name in network.state_dict()})
+    return network.eval()
+
+
+class _Float(nn.Module):
+    def forward(self, stored: Tensor) -> Tensor:
+        return stored.float()
+
+
+def store_in_half(network: nn.Module) -> None:
+    """Make the weights of convolutions f16 in the file, in place; they are used as f32, for CPUs are slow in f16."""
+    for layer in list(network.modules()):
+        if isinstance(layer, nn.Conv2d):
+            layer.weight = nn.Parameter(layer.weight.half())
+            parametrize.register_parametrization(layer, "weight", _Float(), unsafe=True)
 
 
 def export_task(task: str) -> None:
     entry = CATALOGUE[f"demo_{task}"]
     path = MODEL_REPOSITORY / entry.name / "1" / "model.pt"
-    network = NETWORKS[task]()
-    network.load_state_dict(torch.load(CHECKPOINTS / f"{task}.pt", weights_only=True)["network"])
-    network.eval()
+    network = trained(task)
     fold_batch_norms(network)
+    store_in_half(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     contract: nn.Module
-    if task == "detector":
+    if entry.task == "detector":
         contract = DetectorContract(network, torch.jit.script(CentrePeaks()))
-    elif task == "pose":
-        contract = PoseContract(FlipTest(network, keypoint_set("coco_17").mirrored), UdpHeatmaps(), entry.outputs)
+    elif entry.task == "pose":
+        mirrored = keypoint_set(str(entry.labels)).mirrored
+        contract = PoseContract(FlipTest(network, mirrored), UdpHeatmaps(), entry.outputs)
+    elif entry.task == "parts":
+        mirrored = class_set(str(entry.labels)).mirrored
+        contract = ImageContract(FlipTest(network, mirrored), RankedClasses(), chunk=16)
     else:
-        contract = ImageContract(FlipTest(network, class_set("sapiens_28").mirrored), ClassIds(), chunk=16)
+        contract = ImageContract(network, Depth() if entry.task == "depth" else Normals())
     height, width = entry.input_size
     images = torch.from_numpy(np.stack([render_scene(seed, (height, width), people=1).image for seed in (1, 2, 3)]))
     regions = torch.tensor([[width / 2, height / 2, width, height]] * 3)
-    export(contract, (images, regions) if task == "pose" else (images,), path)
+    export(contract, (images, regions) if entry.task == "pose" else (images,), path)
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tasks", nargs="*", default=list(NETWORKS), metavar="task", help="default: all three")
+    parser.add_argument("tasks", nargs="*", default=TASKS, metavar="task", help="default: all")
     for task in parser.parse_args().tasks:
         export_task(task)
 

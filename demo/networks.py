@@ -1,6 +1,8 @@
-"""The demo networks: one small trunk, three heads. Inputs are normalised images f32 [B, 3, H, W]."""
+"""The demo networks: one small trunk and their heads. Inputs are normalised images f32 [B, 3, H, W]."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +21,9 @@ class Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = conv(width, width)
-        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+        norm = nn.BatchNorm2d(width)
+        nn.init.zeros_(norm.weight)  # a new block changes nothing (Goyal et al., arXiv 1706.02677, 5.1)
+        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), norm)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.second(self.first(x)))
@@ -28,13 +32,13 @@ class Residual(nn.Module):
 class Trunk(nn.Module):
     """Encoder to stride 32 and back: [B, 3, H, W] -> features [B, 48, H/4, W/4]."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: tuple[int, ...] = BLOCKS) -> None:
         super().__init__()
         self.stem = conv(3, 16, 2)
         self.stages = nn.ModuleList()
         self.merges = nn.ModuleList()
         inputs = 16
-        for width, count in zip(WIDTHS, BLOCKS, strict=True):
+        for width, count in zip(WIDTHS, blocks, strict=True):
             self.stages.append(nn.Sequential(conv(inputs, width, 2), *(Residual(width) for _ in range(count))))
             inputs = width
         for low, high in zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True):
@@ -74,12 +78,12 @@ class Detector(nn.Module):
 
 
 class Pose(nn.Module):
-    """[B, 3, 256, 192] -> heatmaps [B, 17, 64, 48]."""
+    """[B, 3, 256, 192] -> heatmaps [B, K, 64, 48]."""
 
-    def __init__(self) -> None:
+    def __init__(self, keypoints: int = 17) -> None:
         super().__init__()
         self.trunk = Trunk()
-        self.head = nn.Sequential(conv(FEATURES, 32), nn.Conv2d(32, 17, 1))
+        self.head = nn.Sequential(conv(FEATURES, 32), nn.Conv2d(32, keypoints, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.trunk(x))
@@ -88,19 +92,43 @@ class Pose(nn.Module):
 class Parts(nn.Module):
     """[B, 3, 320, 240] -> logits [B, 28, 160, 120]: most of what is wrong in a mask lies at its edges."""
 
-    WIDTH = 32
+    WIDTH, BLOCKS = 32, (2, 4, 4, 3)
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = Trunk()
+        self.trunk = Trunk(self.BLOCKS)
         self.fine = conv(16, self.WIDTH, kernel=1)
         self.coarse = conv(FEATURES, self.WIDTH, kernel=1)
-        self.head = nn.Sequential(conv(self.WIDTH, self.WIDTH), nn.Conv2d(self.WIDTH, 28, 1))
+        self.head = nn.Sequential(Residual(self.WIDTH), conv(self.WIDTH, self.WIDTH), nn.Conv2d(self.WIDTH, 28, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         stem = self.trunk.stem(x)
         coarse = self.coarse(self.trunk.above(stem))
         return self.head(self.fine(stem) + F.interpolate(coarse, size=stem.shape[-2:], mode="bilinear"))
+
+
+class Geometry(nn.Module):
+    """[B, 3, 384, 384] -> [B, 1 or 3 for each task, 192, 192]: relative depth, normals of any length.
+
+    Both are trained on one trunk; a network of one task takes from the other's weights what it needs.
+    """
+
+    WIDTH, CHANNELS = 24, {"depth": 1, "normals": 3}
+
+    def __init__(self, tasks: Sequence[str] = tuple(CHANNELS)) -> None:
+        super().__init__()
+        self.trunk = Trunk()
+        self.fine = conv(16, self.WIDTH, kernel=1)
+        self.coarse = conv(FEATURES, self.WIDTH, kernel=1)
+        self.heads = nn.ModuleDict(
+            {t: nn.Sequential(conv(self.WIDTH, self.WIDTH), nn.Conv2d(self.WIDTH, self.CHANNELS[t], 1)) for t in tasks}
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        stem = self.trunk.stem(x)
+        coarse = self.coarse(self.trunk.above(stem))
+        both = self.fine(stem) + F.interpolate(coarse, size=stem.shape[-2:], mode="bilinear")
+        return torch.cat([head(both) for head in self.heads.values()], 1)
 
 
 class CentrePeaks(nn.Module):

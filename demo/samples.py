@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from poseclient.keypoints import class_set, keypoint_set
 
 CROP = 256, 192  # height, width
 PARTS_CROP = 320, 240
+WHOLE = 384, 384  # the whole image, stretched
 CELLS, STRIDE = 80, 8
 
 
@@ -38,12 +40,18 @@ def _mirror(width: float) -> np.ndarray:
 
 
 class Samples(IterableDataset):
-    """An endless stream of samples of `task` (detector, pose or parts), the same for the same seed."""
+    """An endless stream of samples of `task`, one of those of `demo.train`, the same for the same seed."""
 
     def __init__(self, task: str, seed: int) -> None:
-        self.sample = {"detector": self._detector, "pose": self._pose, "parts": self._parts}[task]
+        samples: dict[str, Callable[[np.random.Generator, Shard], tuple[np.ndarray, ...]]] = {
+            "detector": self._detector,
+            "pose": partial(self._pose, np.array(keypoint_set("coco_17").mirrored)),
+            "pose_133": partial(self._pose, np.array(keypoint_set("coco_wholebody_133").mirrored)),
+            "parts": self._parts,
+            "geometry": self._geometry,
+        }
+        self.sample = samples[task]
         self.seed = seed
-        self.keypoint_swap = np.array(keypoint_set("coco_17").mirrored)
         self.class_swap = np.array(class_set("sapiens_28").mirrored, np.uint8)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
@@ -55,12 +63,9 @@ class Samples(IterableDataset):
             arrays = self.sample(rng, shards[rng.integers(len(shards))])
             yield tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
 
-    def _person(
-        self, rng: np.random.Generator, shard: Shard, crop: tuple[int, int]
-    ) -> tuple[int, np.ndarray, np.ndarray, bool]:
-        """Scene, its row of `people`, the map from its pixels to those of a crop [3, 3], and whether that mirrors."""
+    def _person(self, rng: np.random.Generator, person: np.ndarray, crop: tuple[int, int]) -> tuple[np.ndarray, bool]:
+        """The map from pixels of the scene of a row of `people` to those of a crop [3, 3], and whether that mirrors."""
         height, width = crop
-        person = shard.people[rng.integers(len(shard.people))]
         box = person[1:5].astype(float)
         size = (box[2:] - box[:2]) * 1.25
         centre = (box[:2] + box[2:]) / 2 + rng.normal(0, 0.04, 2) * size
@@ -78,15 +83,17 @@ class Samples(IterableDataset):
         )
         m = scale @ turn @ shift
         mirrored = rng.random() < 0.5
-        return int(person[0]), person, _mirror(width - 1) @ m if mirrored else m, mirrored
+        return _mirror(width - 1) @ m if mirrored else m, mirrored
 
-    def _pose(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
-        """Crop u8 [256, 192, 3]; keypoints f32 [17, 3] in crop pixels with visibility."""
-        scene, person, m, mirrored = self._person(rng, shard, CROP)
+    def _pose(self, swap: np.ndarray, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
+        """Crop u8 [256, 192, 3]; the first keypoints f32 [K, 3] in crop pixels with visibility. swap: [K]."""
+        person = shard.people[rng.integers(len(shard.people))]
+        m, mirrored = self._person(rng, person, CROP)
+        scene = int(person[0])
         h, w = shard.sizes[scene]
-        keypoints = person[5:].reshape(17, 3).copy()
+        keypoints = person[5:].reshape(-1, 3)[: len(swap)].copy()
         if mirrored:
-            keypoints = keypoints[self.keypoint_swap]
+            keypoints = keypoints[swap]
         crop = cv2.warpAffine(shard.images[scene, :h, :w], m[:2], CROP[::-1])
         keypoints[:, :2] = keypoints[:, :2] @ m[:2, :2].T + m[:2, 2]
         inside = (keypoints[:, :2] >= -2).all(1) & (keypoints[:, :2] <= [CROP[1] + 1, CROP[0] + 1]).all(1)
@@ -130,13 +137,34 @@ class Samples(IterableDataset):
 
     def _parts(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
         """Crop u8 [320, 240, 3]; class ids u8 [160, 120] of everybody in it, at the centres of 2 x 2 pixels."""
-        scene, _, m, mirrored = self._person(rng, shard, PARTS_CROP)
+        sides = shard.people[:, 3:5] - shard.people[:, 1:3]
+        share = np.sqrt(sides.prod(1))  # masks are scored by the pixel: large people count for more
+        person = rng.choice(shard.people, p=share / share.sum())
+        m, mirrored = self._person(rng, person, PARTS_CROP)
+        scene = int(person[0])
         h, w = shard.sizes[scene]
         crop = cv2.warpAffine(shard.images[scene, :h, :w], m[:2], PARTS_CROP[::-1])
         halved = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])
         size = (PARTS_CROP[1] // 2, PARTS_CROP[0] // 2)
         mask = cv2.warpAffine(shard.parts[scene, :h, :w], (halved @ m)[:2], size, flags=cv2.INTER_NEAREST)
         return _recolour(rng, crop), self.class_swap[mask] if mirrored else mask
+
+    def _geometry(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
+        """Image u8 [384, 384, 3]; at the centres of 2 x 2 pixels depth f32 [192, 192], NaN where nobody is, and normals
+        f32 [3, 192, 192]. Stretching changes neither: they are those of the original picture."""
+        scene = int(rng.integers(len(shard.images)))
+        h, w = shard.sizes[scene]
+        size = WHOLE[1] // 2, WHOLE[0] // 2
+        view = self._view(rng, 1.0, 1.5, float(w), float(h))
+        stretch = np.diag([WHOLE[1] / w, WHOLE[0] / h, 1]) @ view
+        half = _centres(np.diag([0.5, 0.5, 1]) @ stretch)[:2]
+        image = cv2.warpAffine(shard.images[scene, :h, :w], _centres(stretch)[:2], WHOLE[::-1])
+        original = shard.depth[scene, :h, :w].astype(np.float32)
+        depth = cv2.warpAffine(original, half, size, flags=cv2.INTER_NEAREST, borderValue=(np.nan,))
+        normals = cv2.warpAffine(shard.normals[scene, :h, :w], half, size, flags=cv2.INTER_NEAREST)
+        towards_right = np.sign(view[0, 0])  # of the original picture, -1 in a mirror image
+        normals = normals * np.float32(1 / 127) * np.array([towards_right, 1, 1], np.float32)
+        return _recolour(rng, image), depth, normals.transpose(2, 0, 1)
 
 
 def _centres(m: np.ndarray) -> np.ndarray:

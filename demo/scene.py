@@ -1,4 +1,4 @@
-"""Scenes of 0 to 12 rendered people with exact boxes, keypoints and part masks; deterministic from a seed.
+"""Scenes of 0 to 12 rendered people with exact boxes, keypoints, masks, depth and normals; deterministic from a seed.
 
 >>> scene = render_scene(seed=7)
 >>> scene.image.shape, scene.parts.shape
@@ -13,35 +13,49 @@ import cv2
 import numpy as np
 
 from demo.backgrounds import background, foreground
-from demo.body import FACE_KEYPOINTS, Body, build_body, rotation
-from demo.render import Light, extent, render, shade
+from demo.body import FACE_KEYPOINTS, KEYPOINTS, Body, build_body, rotation
+from demo.render import Light, Surface, extent, render, shade
 
 MAX_PEOPLE = 12
 SAMPLES = 2  # per pixel and axis, for smooth edges
 MIN_VISIBLE = 0.7  # of a person's own silhouette
 MIN_INSIDE = 0.6  # of a person's extent, within the image
+NEAREST = 2.0  # body heights from the camera to the largest person of a scene
 
 
 @dataclass(frozen=True)
 class Person:
     """Ground truth of one person, in image pixels.
 
-    box: f32 [4] x1, y1, x2, y2 at pixel edges, around the visible pixels. keypoints: f32 [17, 3] COCO x, y,
+    box: f32 [4] x1, y1, x2, y2 at pixel edges, around the visible pixels. whole_body: f32 [133, 3] COCO-WholeBody x, y,
     visibility at pixel centres: 2 visible, 1 hidden by the person's own body, 0 not labelled (outside the image, behind
-    something else, or a face point turned away; x and y are still true). area: visible pixels.
+    something else, or a face point turned away; x and y are still true). The points that such a body does not define
+    (most of its fingers) are 0, 0, 0. area: visible pixels.
     """
 
     box: np.ndarray
-    keypoints: np.ndarray
+    whole_body: np.ndarray
     area: int
+
+    @property
+    def keypoints(self) -> np.ndarray:
+        """f32 [17, 3]: COCO's."""
+        return self.whole_body[:17]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """image: u8 [h, w, 3] RGB. parts: u8 [h, w] Sapiens-28 class ids. people: nearest last."""
+    """image: u8 [h, w, 3] RGB. parts: u8 [h, w] Sapiens-28 class ids. people: nearest last.
+
+    depth: f16 [h, w] of all people together, 0 at their nearest pixel, 1 at the farthest; the camera stands NEAREST
+    body heights from the largest of them, and who looks half as large is twice as far. normals: f16 [h, w, 3] unit
+    vectors, x right, y up, z towards the viewer. Both are NaN where nobody is.
+    """
 
     image: np.ndarray
     parts: np.ndarray
+    depth: np.ndarray
+    normals: np.ndarray
     people: list[Person]
 
 
@@ -50,9 +64,12 @@ class _Placed:
     body: Body
     scale: float
     patch: tuple[int, int, int, int]  # x1, y1, x2, y2, clipped to the image
-    silhouette: np.ndarray  # bool, of the patch
-    surface_depth: np.ndarray
+    surface: Surface  # of the patch
     parts: np.ndarray
+
+    @property
+    def silhouette(self) -> np.ndarray:
+        return self.surface.solid >= 0
 
 
 def _place(body: Body, scale: float, x: float, y: float, size: tuple[int, int]) -> _Placed | None:
@@ -66,9 +83,8 @@ def _place(body: Body, scale: float, x: float, y: float, size: tuple[int, int]) 
         return None
     surface = render(placed.solids, cx1, cy1, cx2, cy2)
     part_of = np.array([s.part for s in placed.solids], np.uint8)
-    seen = surface.solid >= 0
-    parts = np.where(seen, part_of[surface.solid], 0).astype(np.uint8)
-    return _Placed(placed, scale, (cx1, cy1, cx2, cy2), seen, surface.depth, parts)
+    parts = np.where(surface.solid >= 0, part_of[surface.solid], 0).astype(np.uint8)
+    return _Placed(placed, scale, (cx1, cy1, cx2, cy2), surface, parts)
 
 
 def _sizes(rng: np.random.Generator, count: int, height: int) -> np.ndarray:
@@ -114,17 +130,17 @@ def _truth(p: _Placed, visible: np.ndarray, size: tuple[int, int]) -> Person:
     x1, y1, _, _ = p.patch
     rows, cols = np.nonzero(visible)
     box = np.array([cols.min() + x1, rows.min() + y1, cols.max() + x1 + 1, rows.max() + y1 + 1], np.float32)
-    keypoints = np.zeros((17, 3), np.float32)
-    for k, (x, y, z) in enumerate(p.body.joints):
+    keypoints = np.zeros((KEYPOINTS, 3), np.float32)
+    for k in np.flatnonzero(np.isfinite(p.body.joints[:, 0])):
+        x, y, z = p.body.joints[k]
         column, row = round(x), round(y)
         state = 0
         if 0 <= column < size[1] and 0 <= row < size[0]:
             c, r = column - x1, row - y1
             within = 0 <= r < visible.shape[0] and 0 <= c < visible.shape[1]
             if within and visible[r, c]:
-                own = p.surface_depth[r, c] <= z + 1.3 * p.body.joint_radii[k]
-                turned_away = FACE_KEYPOINTS.start <= k < FACE_KEYPOINTS.stop
-                state = 2 if own else 0 if turned_away else 1
+                own = p.surface.depth[r, c] <= z + 1.3 * p.body.joint_radii[k]
+                state = 2 if own else 0 if k in FACE_KEYPOINTS else 1
         keypoints[k] = x, y, state
     return Person(box, keypoints, int(visible.sum()))
 
@@ -150,11 +166,22 @@ def render_scene(seed: int, size: tuple[int, int] = (480, 640), people: int | No
     image = _photograph(rng, canvas)
 
     truths, parts = [], np.zeros(size, np.uint8)
+    distance, normals = np.full(size, np.nan, np.float32), np.full((*size, 3), np.nan, np.float16)
     for p, visible in zip(placed, _visible(placed, before), strict=True):
         x1, y1, x2, y2 = p.patch
-        parts[y1:y2, x1:x2][visible] = p.parts[visible]
+        patch = slice(y1, y2), slice(x1, x2)
+        parts[patch][visible] = p.parts[visible]
+        distance[patch][visible] = (NEAREST * placed[-1].scale - p.surface.depth[visible]) / p.scale
+        normal = p.surface.normals[visible] * np.array([1, -1, 1], np.float32)
+        normals[patch][visible] = normal / np.linalg.norm(normal, axis=1, keepdims=True)  # rounded at the outline
         truths.append(_truth(p, visible, size))
-    return Scene(image, parts, truths)
+    return Scene(image, parts, _relative(distance), normals, truths)
+
+
+def _relative(distance: np.ndarray) -> np.ndarray:
+    """Distances, NaN where nobody is, to f16 0 (nearest) to 1 (farthest)."""
+    low, high = np.nanmin(distance, initial=np.inf), np.nanmax(distance, initial=-np.inf)
+    return ((distance - low) / (high - low)).astype(np.float16)
 
 
 def _drop_shadow(canvas: np.ndarray, p: _Placed, strength: float) -> None:

@@ -1,4 +1,7 @@
-"""Train a demo network: `python -m demo.train pose`. Interrupted, the same command goes on from its last checkpoint."""
+"""Train a demo network: `python -m demo.train pose`. Interrupted, the same command goes on from its last checkpoint.
+
+geometry is depth and normals. All but detector and pose begin with the trunk of pose, to be trained before them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,14 +19,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from demo.networks import Detector, Parts, Pose
+from demo.body import KEYPOINTS
+from demo.networks import Detector, Geometry, Parts, Pose
 from demo.samples import Samples
 from poseserve.contracts import Normalise
 
 CHECKPOINTS = Path(__file__).parent / ".cache" / "checkpoints"
-NETWORKS: dict[str, type[nn.Module]] = {"detector": Detector, "pose": Pose, "parts": Parts}
-BATCH = {"detector": 16, "pose": 64, "parts": 20}
-STEPS = {"detector": 2700, "pose": 4600, "parts": 8300}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "detector": Detector,
+    "pose": Pose,
+    "parts": Parts,
+    "pose_133": partial(Pose, KEYPOINTS),
+    "geometry": Geometry,
+}
+BATCH = {"detector": 16, "pose": 64, "parts": 20, "pose_133": 32, "geometry": 12}
+STEPS = {"detector": 2700, "pose": 4600, "parts": 13300, "pose_133": 4600, "geometry": 5000}
 SAVE_EVERY = 250
 HEATMAP_SIGMA = 2.0
 
@@ -74,7 +85,40 @@ def parts_loss(logits: Tensor, classes: Tensor) -> Tensor:
     return 1.5 * (1 - iou)[truth > 50].mean() - right.mean()
 
 
-LOSSES: dict[str, Callable[..., Tensor]] = {"detector": detector_loss, "pose": pose_loss, "parts": parts_loss}
+def depth_loss(maps: Tensor, depth: Tensor) -> Tensor:
+    """What remains when each picture has its own shift and scale, and the slopes of that at several steps (Ranftl et
+    al., arXiv 1907.01341, with means for medians). Both f32 [B, h, w]; NaN in `depth` counts for nothing."""
+    seen = depth.isfinite()
+
+    def standard(values: Tensor) -> Tensor:
+        mean = lambda x: (x * seen).sum((1, 2), keepdim=True) / seen.sum((1, 2), keepdim=True).clamp(min=1)  # noqa: E731
+        centred = values - mean(values)
+        return centred / mean(centred.abs()).clamp(min=1e-3)
+
+    rest = (standard(maps) - standard(depth.nan_to_num())) * seen
+    loss = rest.abs().sum()
+    for step in (1, 2, 4, 8):
+        across = (rest[:, :, step:] - rest[:, :, :-step]) * (seen[:, :, step:] & seen[:, :, :-step])
+        down = (rest[:, step:] - rest[:, :-step]) * (seen[:, step:] & seen[:, :-step])
+        loss = loss + 0.5 * (across.abs().sum() + down.abs().sum())
+    return loss / seen.sum().clamp(min=1)
+
+
+def geometry_loss(maps: Tensor, depth: Tensor, normals: Tensor) -> Tensor:
+    """Of depth, and of normals 1 - cosine and distance (L1), over the pixels of people."""
+    seen = depth.isfinite()[:, None]
+    found = F.normalize(maps[:, 1:], dim=1)
+    apart = 1 - (found * normals).sum(1, keepdim=True) + (found - normals).abs().sum(1, keepdim=True)
+    return depth_loss(maps[:, 0], depth) + (apart * seen).sum() / seen.sum().clamp(min=1)
+
+
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "detector": detector_loss,
+    "pose": pose_loss,
+    "parts": parts_loss,
+    "pose_133": pose_loss,
+    "geometry": geometry_loss,
+}
 
 
 def train(task: str, steps: int) -> None:
@@ -82,7 +126,7 @@ def train(task: str, steps: int) -> None:
     torch.manual_seed(0)
     network = NETWORKS[task]()
     path, start = CHECKPOINTS / f"{task}.pt", 0
-    if task == "parts" and not path.exists():  # the trunk of the pose network knows left from right already
+    if task not in ("detector", "pose") and not path.exists():  # the trunk of pose knows left from right already
         pose = torch.load(CHECKPOINTS / "pose.pt", weights_only=True)["network"]
         network.load_state_dict({k: v for k, v in pose.items() if k.startswith("trunk.")}, strict=False)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -115,7 +115,10 @@ GB = 10**9
 def _demo() -> Iterator[Network]:
     yield Network("demo_detector", "detector", (640, 640))
     yield Network("demo_pose", "pose", (256, 192), "coco_17", DETECTIONS)
+    yield Network("demo_pose_133", "pose", (256, 192), "coco_wholebody_133", DETECTIONS)
     yield Network("demo_parts", "parts", (320, 240), "sapiens_28", DETECTIONS, view="person")
+    yield Network("demo_depth", "depth", (384, 384))
+    yield Network("demo_normals", "normals", (384, 384))
 
 
 def _sapiens() -> Iterator[Network]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -26,7 +27,6 @@ from poseserve.costs import costs
 from poseserve.hot import tell_server
 from poseserve.repository import (
     ACCELERATORS,
-    ENSEMBLE_TASKS,
     FORMATS,
     PRECISIONS,
     Deployment,
@@ -231,11 +231,15 @@ def _network(args: argparse.Namespace) -> tuple[Network, dict | None]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 0,1")
     return tuple(int(number) for number in text.split(","))
 
 
 def _input_size(text: str) -> tuple[int, int]:
-    height, width = text.lower().split("x")
+    if not re.fullmatch(r"\d+x\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no height and width like 256x192")
+    height, width = text.split("x")
     return int(height), int(width)
 
 
@@ -257,7 +261,7 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _default_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_default)
-    parser.add_argument("task", choices=ENSEMBLE_TASKS)
+    parser.add_argument("task", choices=TASKS)
     parser.add_argument("name", metavar="NAME")
     _add_server(parser)
     _add_root(parser)

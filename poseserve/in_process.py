@@ -12,8 +12,9 @@ import torch
 
 from poseclient import People
 from poseserve.catalogue import DETECTIONS, MODEL_REPOSITORY, PREPROCESS
-from poseserve.config import LETTERBOX, MAX_PIXELS, MAX_SIDE
+from poseserve.config import MAX_PIXELS, MAX_SIDE
 from poseserve.repository import read_repository
+from poseserve.tensors import LETTERBOX
 
 
 def step_module(step: str, module: str) -> ModuleType:
@@ -27,7 +28,7 @@ def step_module(step: str, module: str) -> ModuleType:
 
 
 class InProcess:
-    """The ensembles `pose` and `parts_of_people` without a server, with the networks below `model_repository`."""
+    """What the ensembles answer, without a server, by the default networks below `model_repository`."""
 
     def __init__(self, model_repository: Path = MODEL_REPOSITORY) -> None:
         repository = read_repository()
@@ -41,8 +42,11 @@ class InProcess:
         self._boxes = step_module("crop_people", "boxes")
         self._cropping = step_module("crop_people", "crops")
         self._suppression = step_module("crop_people", "suppression")
+        self._people = step_module("collect_people", "people")
         self._options = step_module("crop_people", "options")
         self._paste = step_module("paste_masks", "paste")
+        self._resize = step_module("resize_image", "resize")
+        self._maps = step_module("resize_maps", "maps")
 
     def _run(self, task: str, *inputs: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -68,7 +72,15 @@ class InProcess:
         pixels = self._images.decode(encoded, MAX_PIXELS, MAX_SIDE)
         boxes, scores, found = self._detect(pixels, parameters)
         keypoints = self._run("pose", *self._crops("pose", pixels, boxes))
-        return People(boxes.astype(np.float32), scores, keypoints, self._keypoint_set, pixels.shape[:2], found)
+        return People(
+            boxes=boxes.astype(np.float32),
+            scores=scores,
+            keypoints=keypoints,
+            keypoint_set=self._keypoint_set,
+            image_size=pixels.shape[:2],
+            found=found,
+            pose_scores=self._people.pose_scores(scores, keypoints),
+        )
 
     def parts(self, encoded: bytes, **parameters: float) -> np.ndarray:
         """What the ensemble `parts_of_people` answers: u8 [h, w]."""
@@ -77,4 +89,17 @@ class InProcess:
         if len(boxes) == 0:
             return np.zeros(pixels.shape[:2], np.uint8)
         crops, regions = self._crops("parts", pixels, boxes)
-        return self._paste.paste(self._run("parts", crops), regions, *pixels.shape[:2])
+        return self._paste.paste(self._run("parts", crops), regions, *pixels.shape[:2])[0]
+
+    def depth(self, encoded: bytes) -> np.ndarray:
+        """What the ensemble `depth` answers as DEPTH: f16 [h, w]."""
+        return self._map("depth", "DEPTH", encoded)
+
+    def normals(self, encoded: bytes) -> np.ndarray:
+        """What the ensemble `normals` answers as NORMALS: f16 [h, w, 3]."""
+        return self._map("normals", "NORMALS", encoded)
+
+    def _map(self, task: str, output: str, encoded: bytes) -> np.ndarray:
+        pixels = self._images.decode(encoded, MAX_PIXELS, MAX_SIDE)
+        answer = self._run(task, self._resize.stretch(pixels, *self._size[task])[None])[0]
+        return self._maps.RESIZE[output][1](answer, np.array(pixels.shape[:2]))

@@ -14,8 +14,6 @@ from poseclient.keypoints import add_keypoint_set
 from poseserve.catalogue import CATALOGUE, DETECTIONS, FOLDERS, ROOT, Network
 
 STATE = "networks.json"
-# The tasks whose ensembles have a plain name, such as `pose`, and so a default network.
-ENSEMBLE_TASKS = ("detector", "pose", "parts")
 FORMATS = {"torchscript": "model.pt", "onnx": "model.onnx"}
 ACCELERATORS = ("tensorrt", "openvino")
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -94,8 +92,7 @@ class Repository:
         """The first network of a task becomes its default."""
         name, task = installed.network.name, installed.network.task
         defaults = dict(self.defaults)
-        if task in ENSEMBLE_TASKS:
-            defaults.setdefault(task, name)
+        defaults.setdefault(task, name)
         return replace(self, networks={**self.networks, name: installed}, defaults=defaults)
 
     def without(self, name: str) -> Repository:
@@ -112,7 +109,7 @@ class Repository:
     def with_default(self, task: str, name: str) -> Repository:
         """Raises ValueError when `name` is not installed or does not do `task`."""
         able = [i.network.name for i in self.of_task(task)]
-        if task not in ENSEMBLE_TASKS or name not in able:
+        if name not in able:
             raise ValueError(f"{name} is no installed network for {task!r}; there are {', '.join(able) or 'none'}")
         return replace(self, defaults={**self.defaults, task: name})
 

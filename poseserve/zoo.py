@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from poseserve import checkpoints, mmdet_export
 from poseserve.catalogue import LABELLED, Network
 from poseserve.contracts import (
-    ClassIds,
     Depth,
     DetectorContract,
     Features,
@@ -23,6 +22,7 @@ from poseserve.contracts import (
     Normals,
     Pointmap,
     PoseContract,
+    RankedClasses,
     SimdrBins,
     SimdrFlipTest,
     StrideHeatmaps,
@@ -47,7 +47,7 @@ DECODES: dict[str, Callable[[], nn.Module]] = {
     "simdr": SimdrBins,
 }
 ANSWERS: dict[str, Callable[[], nn.Module]] = {
-    "parts": ClassIds,
+    "parts": RankedClasses,
     "depth": Depth,
     "normals": Normals,
     "features": Features,

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import ssl
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tritonclient.grpc.aio
 import tritonclient.http.aio
 
-from poseclient import protocol
+from poseclient import calls, protocol
+from poseclient.calls import Answer, Call, Limits, PoseLimits
 from poseclient.images import Image, encode_image
 from poseclient.keypoints import ClassSet, KeypointSet, class_set, keypoint_set
 from poseclient.people import People
+from poseclient.protocol import Described
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # of Python 3.11
 
 
 class AsyncPoseClient:
@@ -28,7 +33,7 @@ class AsyncPoseClient:
 
     def __init__(self, url: str = protocol.DEFAULT_URL, timeout: float = 60.0) -> None:
         self._server = protocol.Endpoint(url, timeout)
-        self._labels: dict[tuple[str, str], str] = {}
+        self._models: dict[str, Described] = {}
 
     async def __aenter__(self) -> AsyncPoseClient:
         return self
@@ -40,62 +45,66 @@ class AsyncPoseClient:
         """Close the connection."""
         await self._api.close()
 
-    async def detect(
-        self,
-        image: Image,
-        *,
-        score_threshold: float | None = None,
-        nms_iou: float | None = None,
-        max_people: int | None = None,
-        model: str = "detect",
-    ) -> People:
+    async def detect(self, image: Image, *, model: str = "detect", **limits: Unpack[Limits]) -> People:
         """Boxes and scores of the people in the image."""
-        parameters = protocol.limits(score_threshold, nms_iou, max_people)
-        return protocol.detected_people(await self._infer(model, image, parameters=parameters), image)
+        return await self._ask(calls.detect(image, model, limits))
 
-    async def pose(
-        self,
-        image: Image,
-        *,
-        score_threshold: float | None = None,
-        nms_iou: float | None = None,
-        max_people: int | None = None,
-        model: str = "pose",
-    ) -> People:
+    async def pose(self, image: Image, *, model: str = "pose", **limits: Unpack[PoseLimits]) -> People:
         """Boxes, scores and keypoints of the people in the image."""
-        parameters = protocol.limits(score_threshold, nms_iou, max_people)
-        labels = await self._label(model, "keypoint_set")
-        return protocol.detected_people(await self._infer(model, image, parameters=parameters), image, labels)
+        return await self._ask(calls.pose(image, model, limits))
 
-    async def pose_in_boxes(self, image: Image, boxes: Any, *, model: str = "pose_in_boxes") -> People:
+    async def people(self, image: Image, *, model: str = "people", **limits: Unpack[PoseLimits]) -> People:
+        """Boxes, scores, keypoints and body parts of the people in the image."""
+        return await self._ask(calls.people(image, model, limits))
+
+    async def pose_in_boxes(
+        self, image: Image, boxes: Any, *, model: str = "pose_in_boxes", oks_nms: float | None = None
+    ) -> People:
         """Keypoints of the people in the given boxes, [n, 4] x1, y1, x2, y2 in image pixels."""
-        rows = protocol.box_rows(boxes)
-        labels = await self._label(model, "keypoint_set")
-        return protocol.people_in_boxes(await self._infer(model, image, rows), image, rows, labels)
+        return await self._ask(calls.pose_in_boxes(image, boxes, model, {"oks_nms": oks_nms}))
 
-    async def parts(
-        self,
-        image: Image,
-        *,
-        score_threshold: float | None = None,
-        nms_iou: float | None = None,
-        max_people: int | None = None,
-        model: str = "parts",
-    ) -> np.ndarray:
+    async def pose_of_image(self, image: Image, *, model: str = "pose_of_image") -> People:
+        """Keypoints of the one person whom the whole image shows."""
+        return await self._ask(calls.pose_of_image(image, model))
+
+    async def parts(self, image: Image, *, model: str = "parts", **limits: Unpack[Limits]) -> np.ndarray:
         """The class id of every pixel, u8 [h, w], 0 is background; `class_set` explains the ids.
 
         The limits hold where people are found first, as in `parts_of_people`.
         """
-        answer = await self._infer(model, image, parameters=protocol.limits(score_threshold, nms_iou, max_people))
-        return protocol.tensor(answer, "MASK")
+        return await self._ask(calls.output(image, "MASK", model, limits))
+
+    async def depth(
+        self, image: Image, *, of_people: bool = False, model: str = "depth", **limits: Unpack[Limits]
+    ) -> np.ndarray:
+        """Relative depth, f16 [h, w]: smaller is nearer, scale and shift are unknown. of_people: NaN elsewhere."""
+        return await self._ask(calls.output(image, "DEPTH_OF_PEOPLE" if of_people else "DEPTH", model, limits))
+
+    async def normals(
+        self, image: Image, *, of_people: bool = False, model: str = "normals", **limits: Unpack[Limits]
+    ) -> np.ndarray:
+        """Surface normals, unit vectors f16 [h, w, 3]. of_people: NaN elsewhere."""
+        return await self._ask(calls.output(image, "NORMALS_OF_PEOPLE" if of_people else "NORMALS", model, limits))
+
+    async def features(self, image: Image, *, pooled: bool = False, model: str = "features") -> np.ndarray:
+        """The encoder's features of the whole image, f16 [C, h, w], or their mean over the image, f32 [C]."""
+        return await self._ask(calls.output(image, "POOLED" if pooled else "FEATURES", model))
+
+    async def pointmap(self, image: Image, *, model: str = "pointmap") -> np.ndarray:
+        """The point in space of every pixel, f32 [h, w, 3], metres from the camera."""
+        return await self._ask(calls.output(image, "POINTS", model))
+
+    async def matting(self, image: Image, *, model: str = "matting") -> np.ndarray:
+        """The people without their background, u8 [h, w, 4]: red, green and blue times alpha, and alpha."""
+        return await self._ask(calls.output(image, "MATTE", model))
 
     async def keypoint_set(self, model: str = "pose") -> KeypointSet:
         """The keypoint set of an ensemble that answers with keypoints."""
-        return keypoint_set(await self._label(model, "keypoint_set"))
+        return keypoint_set((await self._described(model)).label("keypoint_set"))
 
     async def class_set(self, model: str = "parts") -> ClassSet:
         """The class set of an ensemble that answers with a mask."""
-        return class_set(await self._label(model, "class_set"))
+        return class_set((await self._described(model)).label("class_set"))
 
     async def is_ready(self) -> bool:
         """Whether the server answers and all its models are ready."""
@@ -118,17 +127,20 @@ class AsyncPoseClient:
             ssl_context=ssl.create_default_context(),  # without a context it would trust any certificate
         )
 
-    async def _infer(
-        self, model: str, image: Image, boxes: np.ndarray | None = None, parameters: dict | None = None
-    ) -> Any:
-        encoded = await asyncio.to_thread(encode_image, image)
-        inputs = protocol.infer_inputs(self._server.api, encoded, boxes)
+    async def _ask(self, call: Call[Answer]) -> Answer:
+        known = await self._described(call.model) if call.described else Described(call.model, {}, call.outputs)
+        encoded = await asyncio.to_thread(encode_image, call.image)
+        inputs = protocol.infer_inputs(self._server.api, encoded, call.boxes)
+        wanted = [self._server.api.InferRequestedOutput(name) for name in call.outputs if name in known.outputs]
         with self._server.errors():
-            return await self._api.infer(model, inputs, parameters=parameters, **self._server.deadline)
+            answer = await self._api.infer(
+                call.model, inputs, outputs=wanted, parameters=call.parameters, **self._server.deadline
+            )
+        return call.read(answer, known)
 
-    async def _label(self, model: str, parameter: str) -> str:
-        if (model, parameter) not in self._labels:
+    async def _described(self, model: str) -> Described:
+        if model not in self._models:
             with self._server.errors():
                 config = await self._api.get_model_config(model, **self._server.deadline)
-            self._labels[model, parameter] = protocol.config_parameter(config, parameter)
-        return self._labels[model, parameter]
+            self._models[model] = protocol.described(config)
+        return self._models[model]

@@ -17,6 +17,10 @@ class People:
     keypoint_set: name of the table that explains K. image_size: height, width in pixels where the client
     knows them. found: people that the server saw in the whole image; more than n when a limit or a selection
     left some out.
+    pose_scores: f32 [n], the score times the mean of the keypoint scores above 0.2, by which COCO ranks poses.
+    mask: u8 [h, w], the class id of every pixel of the image, which class_set explains; owners: u8 [h, w], whose
+    that part is: 0 nobody's, i that of row i - 1. A selection leaves the mask whole, and gives what belonged to
+    others to nobody.
 
     >>> confident = people[people.scores > 0.5]
     >>> best = people[0]
@@ -28,6 +32,10 @@ class People:
     keypoint_set: str | None = None
     image_size: tuple[int, int] | None = None
     found: int = 0
+    pose_scores: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    class_set: str | None = None
+    owners: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.scores)
@@ -35,6 +43,8 @@ class People:
             raise ValueError(f"{n} scores need boxes of shape [{n}, 4], got {list(self.boxes.shape)}")
         if self.keypoints is not None and (self.keypoints.shape[::2] != (n, 3) or self.keypoints.ndim != 3):
             raise ValueError(f"{n} scores need keypoints of shape [{n}, K, 3], got {list(self.keypoints.shape)}")
+        if self.pose_scores is not None and self.pose_scores.shape != (n,):
+            raise ValueError(f"{n} scores need pose_scores of shape [{n}], got {list(self.pose_scores.shape)}")
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -42,8 +52,16 @@ class People:
     def __getitem__(self, index: int | slice | list | np.ndarray) -> People:
         """The selected people; an index selects one person and raises IndexError when there is none."""
         rows = np.atleast_1d(np.arange(len(self))[index])
-        keypoints = None if self.keypoints is None else self.keypoints[rows]
-        return replace(self, boxes=self.boxes[rows], scores=self.scores[rows], keypoints=keypoints)
+        chosen = {
+            name: values[rows]
+            for name in ("boxes", "scores", "keypoints", "pose_scores")
+            if (values := getattr(self, name)) is not None
+        }
+        if self.owners is not None:
+            new = np.zeros(256, np.uint8)
+            new[rows + 1] = np.arange(1, len(rows) + 1)
+            chosen["owners"] = new[self.owners]
+        return replace(self, **chosen)
 
     def __iter__(self) -> Iterator[People]:
         return (self[i] for i in range(len(self)))

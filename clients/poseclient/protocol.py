@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,9 +18,7 @@ import tritonclient.http
 from geventhttpclient.response import HTTPParseError
 from tritonclient.utils import InferenceServerException
 
-from poseclient.images import Image, image_size
 from poseclient.keypoints import add_keypoint_set
-from poseclient.people import People
 
 DEFAULT_URL = "grpc://127.0.0.1:8001"
 DEFAULT_PORTS = {"grpc": 8001, "grpcs": 443, "http": 8000, "https": 443}
@@ -110,30 +109,6 @@ def box_rows(boxes: Any) -> np.ndarray:
     return rows
 
 
-def limits(score_threshold: float | None, nms_iou: float | None, max_people: int | None) -> dict[str, float | int]:
-    """Request parameters without those that were left to the server."""
-    named = {"score_threshold": score_threshold, "nms_iou": nms_iou, "max_people": max_people}
-    return {name: value for name, value in named.items() if value is not None}
-
-
-def detected_people(answer: Any, image: Image, keypoint_set: str | None = None) -> People:
-    """The answer of `detect`, or with a keypoint set that of `pose`."""
-    return People(
-        boxes=tensor(answer, "BOXES"),
-        scores=tensor(answer, "SCORES"),
-        keypoints=tensor(answer, "KEYPOINTS") if keypoint_set else None,
-        keypoint_set=keypoint_set,
-        image_size=image_size(image),
-        found=int(tensor(answer, "PEOPLE_FOUND")[0]),
-    )
-
-
-def people_in_boxes(answer: Any, image: Image, boxes: np.ndarray, keypoint_set: str) -> People:
-    """The answer of `pose_in_boxes`; scores are 1, because the caller says that these are people."""
-    scores = np.ones(len(boxes), np.float32)
-    return People(boxes, scores, tensor(answer, "KEYPOINTS"), keypoint_set, image_size(image), len(boxes))
-
-
 def tensor(answer: Any, name: str) -> np.ndarray:
     """An output as an array of its own, which may be written to."""
     values = answer.as_numpy(name)
@@ -142,19 +117,32 @@ def tensor(answer: Any, name: str) -> np.ndarray:
     return np.array(values)
 
 
-def config_parameter(config: Any, parameter: str) -> str:
-    """A parameter of a model's configuration, which comes as a message over gRPC and as a dict over HTTP.
+@dataclass(frozen=True)
+class Described:
+    """What an ensemble's configuration says to clients."""
+
+    name: str
+    parameters: Mapping[str, str]
+    outputs: Collection[str]
+
+    def label(self, parameter: str) -> str:
+        """The name of its `keypoint_set` or `class_set`; PoseServerError when it has none."""
+        if parameter not in self.parameters:
+            raise PoseServerError(f"model {self.name!r} names no {parameter} in its configuration", "INVALID_ARGUMENT")
+        return self.parameters[parameter]
+
+
+def described(config: Any) -> Described:
+    """A model's configuration, which comes as a message over gRPC and as a dict over HTTP.
 
     A keypoint set of the server's operator comes with its table, and is known in this process from here on.
     """
     if isinstance(config, dict):
-        name = config["name"]
+        name, outputs = config["name"], frozenset(output["name"] for output in config.get("output", []))
         values = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
     else:
-        name = config.config.name
+        name, outputs = config.config.name, frozenset(output.name for output in config.config.output)
         values = {key: value.string_value for key, value in config.config.parameters.items()}
-    if parameter not in values:
-        raise PoseServerError(f"model {name!r} names no {parameter} in its configuration", "INVALID_ARGUMENT")
-    if parameter == "keypoint_set" and "keypoint_table" in values:
-        add_keypoint_set(values[parameter], json.loads(values["keypoint_table"]))
-    return values[parameter]
+    if "keypoint_table" in values:
+        add_keypoint_set(values["keypoint_set"], json.loads(values["keypoint_table"]))
+    return Described(name, values, outputs)

@@ -89,7 +89,7 @@ def test_an_unknown_model_is_not_found(client, scene):
 def test_a_model_with_other_outputs_is_named_so(client, scene):
     with pytest.raises(PoseServerError, match="'detect' names no keypoint_set"):
         client.pose(scene.jpeg, model="detect")
-    with pytest.raises(PoseServerError, match="no output MASK"):
+    with pytest.raises(PoseServerError, match="unexpected inference output 'MASK' for model 'detect'"):
         client.parts(scene.jpeg, model="detect")
 
 

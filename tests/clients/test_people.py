@@ -1,5 +1,7 @@
 """People are selected like rows of an array."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,15 @@ def test_iteration_gives_one_person_at_a_time(three):
 def test_boxes_without_keypoints_are_selected_too(three):
     detected = People(three.boxes, three.scores)
     assert detected[1].keypoints is None
+
+
+def test_what_belonged_to_others_is_nobodys_in_a_selection(three):
+    owners = np.array([[0, 1, 2, 3]], np.uint8)
+    masked = replace(three, owners=owners, mask=owners, pose_scores=three.scores / 2)
+    assert masked[[2, 0]].owners.tolist() == [[0, 2, 0, 1]]
+    assert masked[[2, 0]].pose_scores.tolist() == masked.pose_scores[[2, 0]].tolist()
+    assert masked[:0].owners.tolist() == [[0, 0, 0, 0]]
+    assert masked[[2, 0]].mask is masked.mask
 
 
 @pytest.mark.parametrize("index", [3, -4])

@@ -9,9 +9,9 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-from poseclient import PoseServerError
+from poseclient import PoseServerError, calls
 from poseclient.keypoints import keypoint_set
-from poseclient.protocol import Endpoint, box_rows, config_parameter, infer_inputs, limits, tensor
+from poseclient.protocol import Endpoint, box_rows, described, infer_inputs, tensor
 
 
 @pytest.mark.parametrize(
@@ -56,26 +56,39 @@ def test_boxes_of_another_shape_are_refused(boxes):
 
 
 def test_limits_left_out_are_left_to_the_server():
-    assert limits(None, None, None) == {}
-    assert limits(0.0, None, 1) == {"score_threshold": 0.0, "max_people": 1}
+    limits = {"score_threshold": 0.0, "nms_iou": None, "max_people": 1}
+    assert calls.detect("a.jpg", "detect", limits).parameters == {"score_threshold": 0.0, "max_people": 1}
+    assert calls.detect("a.jpg", "detect", {}).parameters == {}
 
 
-def test_a_parameter_is_read_from_both_kinds_of_configuration():
+def test_a_misspelt_limit_is_an_error():
+    with pytest.raises(TypeError, match="unknown: score_treshold; there are score_threshold, "):
+        _ = calls.pose("a.jpg", "pose", {"score_treshold": 0.5}).parameters
+
+
+def test_a_configuration_says_the_same_over_both_protocols():
     config = model_config_pb2.ModelConfig(name="pose")
     config.parameters["keypoint_set"].string_value = "coco_17"
+    config.output.add(name="BOXES")
     message = service_pb2.ModelConfigResponse(config=config)
-    as_dict = {"name": "pose", "parameters": {"keypoint_set": {"string_value": "coco_17"}}}
-    assert config_parameter(message, "keypoint_set") == config_parameter(as_dict, "keypoint_set") == "coco_17"
+    as_dict = {
+        "name": "pose",
+        "parameters": {"keypoint_set": {"string_value": "coco_17"}},
+        "output": [{"name": "BOXES"}],
+    }
+    assert described(message) == described(as_dict)
+    assert described(message).label("keypoint_set") == "coco_17"
+    assert "BOXES" in described(message).outputs
     for silent in (message, as_dict, {"name": "pose"}):
         with pytest.raises(PoseServerError, match="'pose' names no class_set"):
-            config_parameter(silent, "class_set")
+            described(silent).label("class_set")
 
 
 def test_the_operators_own_keypoint_set_comes_with_the_configuration():
     table = {"names": ["snout", "tail"]}
     values = {"keypoint_set": "fox_of_the_server", "keypoint_table": json.dumps(table)}
     config = {"name": "pose.fox", "parameters": {key: {"string_value": value} for key, value in values.items()}}
-    assert config_parameter(config, "keypoint_set") == "fox_of_the_server"
+    assert described(config).label("keypoint_set") == "fox_of_the_server"
     assert keypoint_set("fox_of_the_server").names == ("snout", "tail")
 
 

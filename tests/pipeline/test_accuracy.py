@@ -42,7 +42,7 @@ def test_people_keypoints_and_parts_are_found_on_unseen_scenes(served, truth):
     scores = score(truth, *served)
     assert scores.detection_ap50 >= 0.95
     assert scores.keypoint_ap >= 0.90
-    assert scores.parts_miou >= 0.78  # the goal is 0.80, see docs/known-issues.md
+    assert scores.parts_miou >= 0.80
 
 
 def test_served_equals_the_same_steps_in_one_process(served, jpegs, truth):

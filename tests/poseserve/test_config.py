@@ -80,6 +80,20 @@ def test_ensemble_steps_fit_together(name):
         assert fits(dims, list(output.dims))
 
 
+@pytest.mark.parametrize("name", [n for n, c in CROWDED.items() if c.platform == "ensemble"])
+def test_no_output_is_the_input_of_a_step(name):
+    """Triton drops such a tensor together with the step when a request asks for it and not for what the step gives."""
+    ensemble = CROWDED[name]
+    taken = {tensor for step in ensemble.ensemble_scheduling.step for tensor in step.input_map.values()}
+    assert not taken & {output.name for output in ensemble.output}
+
+
+def test_people_are_decoded_detected_and_cut_out_once():
+    steps = [step.model_name for step in CROWDED["people"].ensemble_scheduling.step]
+    assert sorted(steps) == sorted(set(steps))
+    assert {"demo_detector", "demo_pose", "demo_parts"} <= set(steps)
+
+
 def fits(dims: list[int], expected: list[int]) -> bool:
     return len(dims) == len(expected) and all(
         -1 in pair or pair[0] == pair[1] for pair in zip(dims, expected, strict=True)
@@ -88,8 +102,8 @@ def fits(dims: list[int], expected: list[int]) -> bool:
 
 def test_networks_of_other_input_sizes_share_the_steps():
     outputs = {o.name for o in CROWDED["crop_people"].output}
-    assert {"CROPS_256x192", "CROPS_1024x768"} <= outputs
-    assert [o.name for o in CROWDED["resize_image"].output] == ["RESIZED_1024x768"]
+    assert {"CROPS_256x192", "REGIONS_256x192", "CROPS_1024x768", "REGIONS_1024x768"} <= outputs
+    assert {"RESIZED_1024x768", "REGIONS_1024x768"} <= {o.name for o in CROWDED["resize_image"].output}
 
 
 def test_every_network_but_the_demo_ones_has_ensembles_of_its_own():
@@ -97,11 +111,14 @@ def test_every_network_but_the_demo_ones_has_ensembles_of_its_own():
     assert named == {
         "pose.sapiens2-0.4b-pose",
         "pose_in_boxes.sapiens2-0.4b-pose",
+        "pose_of_image.sapiens2-0.4b-pose",
         "pose.vitpose-s-coco_25",
         "pose_in_boxes.vitpose-s-coco_25",
+        "pose_of_image.vitpose-s-coco_25",
         "parts.sapiens-0.3b-parts",
         "parts_of_people.sapiens-0.3b-parts",
         "detect.rtmdet-m",
+        "depth.sapiens-1b-depth",
     }
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from poseserve.contracts import (
-    ClassIds,
     DetectorContract,
     FlipTest,
     ImageContract,
     Normalise,
     PoseContract,
+    RankedClasses,
     SimdrFlipTest,
     UdpHeatmaps,
 )
@@ -130,19 +130,19 @@ def test_inputs_are_left_as_they_were(pose):
     assert regions.equal(before[1])
 
 
-def test_parts_are_class_ids_of_the_input_size():
+def test_parts_are_the_two_best_classes_and_the_lead_of_the_first():
     class Halves(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             logits = torch.zeros(x.shape[0], 28, 4, 4)
-            logits[:, 3, :, :2] = 1
-            logits[:, 7, :, 2:] = 1
+            logits[:, 3], logits[:, 7] = 4, 3
+            logits[:, 7, :, 2:] = 30
             return logits
 
-    mask = ImageContract(Halves(), ClassIds())(torch.zeros(3, 16, 16, 3, dtype=torch.uint8))
-    assert mask.dtype == torch.uint8
-    assert mask.shape == (3, 16, 16)
-    assert mask[:, :, :8].eq(3).all()
-    assert mask[:, :, 8:].eq(7).all()
+    parts = ImageContract(Halves(), RankedClasses())(torch.zeros(3, 16, 16, 3, dtype=torch.uint8))
+    assert parts.dtype == torch.uint8
+    assert parts.shape == (3, 16, 16, 3)
+    assert parts[:, :, :6].eq(torch.tensor([3, 7, 16])).all()  # sixteenths of a logit
+    assert parts[:, :, 10:].eq(torch.tensor([7, 3, 255])).all()  # no more than a byte holds
 
 
 def test_detector_sees_normalised_rgb_planes():

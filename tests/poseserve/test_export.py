@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from poseserve.contracts import ClassIds, DetectorContract, ImageContract
+from poseserve.contracts import DetectorContract, ImageContract, RankedClasses
 from poseserve.export import ExportError, export, fold_batch_norms, refuse_device_literals
 from poseserve.repository import read_repository
 
@@ -14,7 +14,7 @@ IMAGES = torch.randint(0, 256, (3, 8, 8, 3), dtype=torch.uint8, generator=torch.
 
 
 def parts(network: nn.Module) -> ImageContract:
-    return ImageContract(network, ClassIds())
+    return ImageContract(network, RankedClasses())
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_the_file_answers_as_the_network_does(network, tmp_path):
     loaded = torch.jit.load(str(tmp_path / "1" / "model.pt"))
     assert not loaded.training
     assert loaded(IMAGES).equal(parts(network)(IMAGES))
-    assert loaded(IMAGES[:1]).shape == (1, 8, 8), "the batch is free"
+    assert loaded(IMAGES[:1]).shape == (1, 8, 8, 3), "the batch is free"
 
 
 def test_folding_changes_nothing_but_the_layers(network):

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from poseserve.contracts import (
-    ClassIds,
     Depth,
     DetectorContract,
     Features,
@@ -23,6 +22,7 @@ from poseserve.contracts import (
     Normals,
     Pointmap,
     PoseContract,
+    RankedClasses,
     SimdrBins,
     SimdrFlipTest,
     StrideHeatmaps,
@@ -98,7 +98,7 @@ CONTRACTS = {
     "simdr, flip test": lambda: pose(SimdrFlipTest(Bins(), FLIP), SimdrBins()),
     "sapiens2 pose": lambda: pose(sapiens2_with_head("pose", 3), UdpHeatmaps()),
     "detector": lambda: DetectorContract(filled(Cells()), rtmdet.Decode((HEIGHT, WIDTH)), chunk=2),
-    "parts": lambda: image(sapiens.network("parts", ENCODER, GRID, (16, 8), (8,), 5), ClassIds(), chunk=2),
+    "parts": lambda: image(sapiens.network("parts", ENCODER, GRID, (16, 8), (8,), 5), RankedClasses(), chunk=2),
     "depth": lambda: image(patches(1), Depth()),
     "normals": lambda: image(sapiens2_with_head("normals", 3), Normals()),
     "features": lambda: image(sapiens2.Encoder(*ENCODER, (HEIGHT, WIDTH), torch.float32), Features()),

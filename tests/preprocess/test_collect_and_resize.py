@@ -1,10 +1,11 @@
 """The small steps after the networks."""
 
-import mask
+import maps
 import numpy as np
 import pytest
 import resize
-from people import collect
+from oks import parse_oks_nms, select, similarity
+from people import collect, pose_scores
 
 
 def test_only_regions_with_area_are_people():
@@ -22,32 +23,68 @@ def test_regions_and_poses_differ_in_rows():
         collect(np.ones((2, 4), np.float32), np.ones((3, 17, 3), np.float32))
 
 
-@pytest.mark.parametrize("factor", [1, 2, 3, 5, 8])
-def test_a_mask_enlarged_by_a_whole_factor_keeps_its_blocks(factor):
-    classes = np.random.default_rng(0).integers(0, 28, (31, 40), dtype=np.uint8)
-    enlarged = mask.stretch(classes, np.array([31 * factor, 40 * factor], np.int32))
-    np.testing.assert_array_equal(enlarged, classes.repeat(factor, 0).repeat(factor, 1))
+def test_a_pose_is_scored_by_its_box_and_its_sure_keypoints():
+    keypoints = np.zeros((3, 4, 3), np.float32)
+    keypoints[0, :, 2] = [0.9, 0.5, 0.2, 0.1]  # the last two do not count
+    keypoints[1, :, 2] = 0.1
+    keypoints[2, :, 2] = 1
+    scores = pose_scores(np.array([0.5, 0.9, 0.8], np.float32), keypoints)
+    np.testing.assert_allclose(scores, [0.5 * 0.7, 0, 0.8], rtol=1e-6)
+    assert scores.dtype == np.float32
 
 
-@pytest.mark.parametrize("factor", [3, 5])
-def test_a_mask_shrunk_by_an_odd_factor_keeps_the_middle_of_every_block(factor):
-    classes = np.random.default_rng(0).integers(0, 28, (30, 60), dtype=np.uint8)
-    half = factor // 2
-    shrunk = mask.stretch(classes, np.array([30 // factor, 60 // factor]))
-    np.testing.assert_array_equal(shrunk, classes[half::factor, half::factor])
+def test_similarity_is_cocos():
+    """exp(-d^2 / (2 s^2 k^2)) with s^2 the area and k twice the sigma, here 2 and 0 pixels apart."""
+    keypoints = np.array([[[10, 10, 1], [20, 20, 1]], [[12, 10, 1], [20, 20, 1]]], np.float32)
+    oks = similarity(keypoints, np.array([100.0, 300.0]), np.array([0.05, 0.1]))
+    assert oks[0, 1] == pytest.approx((np.exp(-4 / (2 * 200 * 0.1**2)) + 1) / 2)
+    np.testing.assert_allclose(np.diag(oks), 1)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 1000), (1000, 7)])
-def test_a_mask_gets_the_size_of_the_image(size):
-    stretched = mask.stretch(np.full((512, 512), 3, np.uint8), np.array(size, np.int32))
-    assert stretched.shape == size
-    assert (stretched == 3).all()
+def test_of_two_alike_the_better_stays():
+    oks = np.array([[1, 0.95, 0.2], [0.95, 1, 0.95], [0.2, 0.95, 1]])
+    assert select(oks, np.array([0.5, 0.9, 0.4]), 0.9).tolist() == [1]
+    assert select(oks, np.array([0.9, 0.5, 0.4]), 0.9).tolist() == [0, 2]
+    assert select(oks, np.array([0.9, 0.5, 0.4]), 1.0).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, "x", None, True, float("nan")])
+def test_a_similarity_that_cannot_be_is_refused(value):
+    with pytest.raises(ValueError, match=r"parameter oks_nms is .*; accepted is a number from 0 to 1"):
+        parse_oks_nms({"oks_nms": value})
+    assert parse_oks_nms({"oks_nms": "0.9"}) == 0.9
+    assert parse_oks_nms({}) == 1
+
+
+def test_a_map_is_stretched_with_pixel_centres_aligned():
+    ramp = np.tile(np.arange(120, dtype=np.float16), (50, 1))
+    stretched = maps.stretch(ramp, np.array([75, 480], np.int32))
+    assert stretched.dtype == np.float16
+    places = ((np.arange(480) + 0.5) * 120 / 480 - 0.5).clip(0, 119)
+    np.testing.assert_allclose(stretched, np.tile(places, (75, 1)), atol=0.05)
+
+
+def test_normals_stay_unit_vectors():
+    vectors = np.zeros((4, 4, 3), np.float16)
+    vectors[:, :2, 0] = vectors[:, 2:, 2] = 1
+    stretched = maps.stretch_normals(vectors, np.array([16, 16])).astype(np.float32)
+    np.testing.assert_allclose(np.linalg.norm(stretched, axis=2), 1, atol=2e-3)
+    np.testing.assert_allclose(stretched[8, 7], np.array([5, 0, 3]) / 34**0.5, atol=2e-3)
+
+
+def test_what_is_nobody_is_not_a_number():
+    mask = np.array([[0, 3], [7, 0]], np.uint8)
+    depth = maps.of_people(np.ones((2, 2), np.float16), mask)
+    np.testing.assert_array_equal(np.isnan(depth), mask == 0)
+    assert np.isnan(maps.of_people(np.ones((2, 2, 3), np.float16), mask * 0)).all()
+    with pytest.raises(ValueError, match=r"SIZE is \[2, 2\], MASK \[1, 2\]"):
+        maps.of_people(np.ones((2, 2), np.float16), mask[:1])
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, -1), (32767, 1), (30000, 30000), (2**31 - 1, 2**31 - 1)])
 def test_a_size_that_no_image_has_is_refused(size):
     with pytest.raises(ValueError, match=r"SIZE is .*; accepted are sides from 1 to 32766"):
-        mask.stretch(np.zeros((8, 8), np.uint8), np.array(size, np.int32))
+        maps.stretch(np.zeros((8, 8), np.float16), np.array(size, np.int32))
 
 
 def test_an_image_is_stretched_with_pixel_centres_aligned():

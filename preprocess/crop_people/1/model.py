@@ -16,8 +16,8 @@ class TritonPythonModel:
     def initialize(self, args):
         config = json.loads(args["model_config"])
         self._max_people = int(config["parameters"]["max_people"]["string_value"])
-        self._sizes = {  # output -> height, width; one for every input size in use
-            output["name"]: (int(output["dims"][1]), int(output["dims"][2]))
+        self._sizes = {  # "HxW" -> H, W: one for every input size in use
+            output["name"].removeprefix("CROPS_"): (int(output["dims"][1]), int(output["dims"][2]))
             for output in config["output"]
             if output["name"].startswith("CROPS_")
         }
@@ -46,26 +46,28 @@ class TritonPythonModel:
             "SCORES": scores,
             "PEOPLE_FOUND": np.array([found], np.int32),
         }
-        crops = sorted(wanted & self._sizes.keys())
-        if len(crops) > 1:  # the regions belong to one aspect
-            raise ValueError(f"{', '.join(crops)} were asked for; one size of crops is accepted")
-        for name in crops:
-            height, width = self._sizes[name]
+        for size, (height, width) in self._sizes.items():
+            crops_name, regions_name = f"CROPS_{size}", f"REGIONS_{size}"
+            if not wanted & {crops_name, regions_name}:
+                continue
             # A network takes no tensor without rows: one region without area stands for nobody.
             people = regions(boxes, width / height) if len(boxes) else np.zeros((1, 4))
-            outputs["REGIONS"] = people.astype(np.float32)
-            outputs[name] = crop(pixels, people, height, width)
+            outputs[regions_name] = people.astype(np.float32)
+            if crops_name in wanted:
+                outputs[crops_name] = crop(pixels, people, height, width)
         return {name: array for name, array in outputs.items() if name in wanted}
 
     def _people(self, inputs, height, width, parameters):
         """Boxes [n, 4], scores f32 [n], and how many people there were before max_people cut the list."""
         given = inputs.keys() - {"PIXELS"}
+        if not given:  # the whole image is one person
+            return np.array([[0, 0, width, height]], np.float64), np.ones(1, np.float32), 1
         if given == {"BOXES"}:
             boxes = checked_boxes(inputs["BOXES"], height, width, self._max_people)
             return boxes, np.ones(len(boxes), np.float32), len(boxes)
         if given != {"DETECTIONS", "SCALE"}:
-            names = ", ".join(sorted(given)) or "no inputs"
-            raise ValueError(f"beside PIXELS there are {names}; accepted are BOXES, or DETECTIONS and SCALE")
+            names = ", ".join(sorted(given))
+            raise ValueError(f"beside PIXELS there are {names}; accepted are BOXES, DETECTIONS and SCALE, or nothing")
         options = parse_options(parameters, self._max_people)
         boxes, scores = detected_boxes(inputs["DETECTIONS"], inputs["SCALE"], height, width, options.score_threshold)
         kept = suppress(boxes, options.nms_iou)

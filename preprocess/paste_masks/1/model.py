@@ -1,9 +1,11 @@
-"""paste_masks: the masks of people, pasted into one of the image."""
+"""paste_masks: the parts of people, or of the whole image, as one mask of the image."""
 
 import traceback
 
+import numpy as np
 import triton_python_backend_utils as pb_utils
 from paste import paste
+from png import encode
 
 
 class TritonPythonModel:
@@ -21,9 +23,16 @@ class TritonPythonModel:
             return _failure(repr(error), pb_utils.TritonError.INTERNAL)
 
     def _outputs(self, request):
-        names = ("CLASSES", "REGIONS", "SIZE")
-        classes, regions, size = (pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in names)
-        return {"MASK": paste(classes, regions, *map(int, size))}
+        inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        parts, regions = inputs["PARTS"], inputs["REGIONS"]
+        if "KEPT" in inputs:
+            parts, regions = parts[inputs["KEPT"]], regions[inputs["KEPT"]]
+        mask, owners = paste(parts, regions, *map(int, inputs["SIZE"]))
+        outputs = {"MASK": mask, "OWNERS": owners}
+        wanted = request.requested_output_names()
+        if "MASK_PNG" in wanted:
+            outputs["MASK_PNG"] = np.array([encode(mask)], dtype=object)
+        return {name: array for name, array in outputs.items() if name in wanted}
 
 
 def _failure(message, code):

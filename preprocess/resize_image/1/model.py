@@ -5,13 +5,17 @@ import traceback
 
 import cv2
 import triton_python_backend_utils as pb_utils
-from resize import stretch
+from resize import region, stretch
 
 
 class TritonPythonModel:
     def initialize(self, args):
         outputs = json.loads(args["model_config"])["output"]
-        self._sizes = {output["name"]: (int(output["dims"][0]), int(output["dims"][1])) for output in outputs}
+        self._sizes = {  # "HxW" -> H, W: one for every input size in use
+            output["name"].removeprefix("RESIZED_"): (int(output["dims"][1]), int(output["dims"][2]))
+            for output in outputs
+            if output["name"].startswith("RESIZED_")
+        }
         cv2.setNumThreads(1)  # instances, not threads, fill the cores
 
     def execute(self, requests):
@@ -29,7 +33,12 @@ class TritonPythonModel:
 
     def _outputs(self, request):
         pixels = pb_utils.get_input_tensor_by_name(request, "PIXELS").as_numpy()
-        return {name: stretch(pixels, *self._sizes[name]) for name in request.requested_output_names()}
+        outputs = {}
+        for name in request.requested_output_names():
+            kind, _, size = name.partition("_")
+            make = {"RESIZED": stretch, "REGIONS": region}[kind]
+            outputs[name] = make(pixels, *self._sizes[size])[None]
+        return outputs
 
 
 def _failure(message, code):

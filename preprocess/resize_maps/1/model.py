@@ -1,10 +1,10 @@
-"""resize_mask: a map of class ids stretched to the size of the image."""
+"""resize_maps: maps of the networks' input size stretched to the size of the image."""
 
 import traceback
 
 import cv2
 import triton_python_backend_utils as pb_utils
-from mask import stretch
+from maps import RESIZE, of_people
 
 
 class TritonPythonModel:
@@ -25,8 +25,15 @@ class TritonPythonModel:
             return _failure(repr(error), pb_utils.TritonError.INTERNAL)
 
     def _outputs(self, request):
-        classes, size = (pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in ("CLASSES", "SIZE"))
-        return {"MASK": stretch(classes, size)}
+        maps = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        size = maps.pop("SIZE")
+        mask = maps.pop("MASK", None)
+        outputs = {}
+        for name in request.requested_output_names():
+            source, resize = RESIZE[name.removesuffix("_OF_PEOPLE")]
+            values = resize(maps[source][0], size)
+            outputs[name] = of_people(values, mask) if name.endswith("_OF_PEOPLE") else values
+        return outputs
 
 
 def _failure(message, code):

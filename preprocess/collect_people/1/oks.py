@@ -1,0 +1,47 @@
+"""Non-maximum suppression by object keypoint similarity (Papandreou et al., arXiv 1701.01779, 3.2.3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+
+import numpy as np
+
+USUAL_SIGMA = 0.08  # of keypoint sets that name none: about the mean of COCO's
+
+
+def similarity(keypoints: np.ndarray, areas: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+    """OKS of every pair of people, as COCO defines it: keypoints [n, K, 3], areas [n] in pixels, sigmas [K] -> [n, n].
+
+    The area of a pair is the mean of the two.
+    """
+    apart = ((keypoints[:, None, :, :2] - keypoints[None, :, :, :2]) ** 2).sum(3)
+    area = (areas[:, None] + areas) / 2
+    return np.exp(-apart / (8 * sigmas**2 * area[..., None])).mean(2)
+
+
+def select(oks: np.ndarray, scores: np.ndarray, most: float) -> np.ndarray:
+    """The rows to keep, ascending: a person goes when one that scores better and stays is more alike than `most`."""
+    keep = np.ones(len(scores), bool)
+    order = np.argsort(-scores, kind="stable")
+    for place, row in enumerate(order):
+        if keep[row]:
+            later = order[place + 1 :]
+            keep[later] &= oks[row, later] <= most
+    return np.flatnonzero(keep)
+
+
+def parse_oks_nms(parameters: Mapping[str, object]) -> float:
+    """Most similarity of two people, 0..1; 1, where nobody is suppressed, unless `oks_nms` says otherwise.
+
+    Raises ValueError for a value that is no number from 0 to 1, nor a string that holds one.
+    """
+    value = parameters.get("oks_nms", 1.0)
+    number = math.nan
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        with suppress(ValueError, OverflowError):
+            number = float(value)
+    if not 0 <= number <= 1:  # false for NaN too
+        raise ValueError(f"parameter oks_nms is {value!a:.60}; accepted is a number from 0 to 1")
+    return number
