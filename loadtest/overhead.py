@@ -28,6 +28,7 @@ from poseserve.repository import read_repository
 from poseserve.server import Server
 
 PEOPLE = 5
+DTYPES = {pb.TYPE_UINT8: torch.uint8, pb.TYPE_FP16: torch.float16, pb.TYPE_FP32: torch.float32}
 WARM_UP, ROUNDS, REQUESTS_PER_ROUND = 40, 12, 25
 
 
@@ -62,7 +63,7 @@ def write_free_networks(folder: Path) -> None:
     for task, name in read_repository().defaults.items():
         text = (MODEL_REPOSITORY / name / "config.pbtxt").read_text(encoding="utf-8")
         output = text_format.Parse(text, pb.ModelConfig()).output[0]
-        row = torch.zeros(*output.dims, dtype=torch.uint8 if output.data_type == pb.TYPE_UINT8 else torch.float32)
+        row = torch.zeros(*output.dims, dtype=DTYPES[output.data_type])
         if task == "detector":
             for person in range(PEOPLE):
                 row[person] = torch.tensor([20 + 120 * person, 40, 100 + 120 * person, 320, 0.9 - 0.1 * person])
@@ -79,15 +80,17 @@ def picture() -> bytes:
     return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 
-def measure(ways: dict[str, Callable[[bytes], People]], encoded: bytes) -> dict[str, np.ndarray]:
+def measure(
+    ways: dict[str, Callable[[bytes], object]], encoded: bytes, warm_up: int, rounds: int, requests: int
+) -> dict[str, np.ndarray]:
     """Milliseconds of every call, by way; they take turns, so that a change of load meets all of them."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for call in ways.values():
-        for _ in range(WARM_UP):
+        for _ in range(warm_up):
             call(encoded)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, call in ways.items():
-            for _ in range(REQUESTS_PER_ROUND):
+            for _ in range(requests):
                 start = time.perf_counter()
                 call(encoded)
                 times[name].append(1000 * (time.perf_counter() - start))
@@ -114,7 +117,8 @@ def main() -> None:
             tritonclient.grpc.InferenceServerClient(server.grpc_url) as api,
         ):
             check_equal(client.pose(encoded), local.pose(encoded))
-            times = measure({"server": client.pose, "one process": local.pose}, encoded)
+            ways: dict[str, Callable[[bytes], object]] = {"server": client.pose, "one process": local.pose}
+            times = measure(ways, encoded, WARM_UP, ROUNDS, REQUESTS_PER_ROUND)
             triton = api.get_server_metadata().version
     print(f"pose, a JPEG of 1920 x 1080 ({len(encoded) // 1000} kB), {PEOPLE} people, gRPC, concurrency 1")
     print(f"{ROUNDS * REQUESTS_PER_ROUND} requests each way, in turns of {REQUESTS_PER_ROUND}")

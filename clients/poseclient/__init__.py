@@ -2,8 +2,9 @@
 
 from poseclient.aio import AsyncPoseClient
 from poseclient.client import PoseClient
-from poseclient.draw import draw_parts, draw_people
+from poseclient.draw import draw_depth, draw_normals, draw_parts, draw_people
 from poseclient.keypoints import ClassSet, KeypointSet, add_keypoint_set, class_set, keypoint_set
+from poseclient.openpose import draw_openpose
 from poseclient.people import People
 from poseclient.protocol import PoseServerError
 
@@ -16,6 +17,9 @@ __all__ = [
     "PoseServerError",
     "add_keypoint_set",
     "class_set",
+    "draw_depth",
+    "draw_normals",
+    "draw_openpose",
     "draw_parts",
     "draw_people",
     "keypoint_set",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
-from poseclient.keypoints import ClassSet, Colour, KeypointSet, keypoint_set
+from poseclient.keypoints import ClassSet, Colour, KeypointSet, Pair, keypoint_set
 from poseclient.people import People
+
+Point = tuple[int, int]  # x, y in OpenCV's fixed-point coordinates
 
 BOX_COLOURS: tuple[Colour, ...] = (
     (80, 200, 255), (255, 190, 60), (140, 230, 120), (250, 130, 150),
@@ -15,6 +19,7 @@ BOX_COLOURS: tuple[Colour, ...] = (
 DARK, LIGHT = (24, 26, 30), (240, 240, 240)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 FRACTION_BITS = 4  # OpenCV's fixed-point coordinates
+NO_DEPTH: Colour = (100, 100, 100)
 FARTHEST = 1e6  # pixels; beyond that a fixed-point coordinate may overflow
 
 
@@ -59,6 +64,27 @@ def parts_legend(mask: np.ndarray, classes: ClassSet) -> np.ndarray:
     return panel
 
 
+def draw_depth(depth: np.ndarray) -> np.ndarray:
+    """Depth [h, w] of any float type in the colours of inferno, the nearest bright; grey where it is not finite.
+
+    The colours span the range of the map, so those of two maps do not compare.
+    """
+    finite = np.isfinite(depth)
+    values = depth[finite].astype(np.float32)
+    picture = np.full((*depth.shape, 3), NO_DEPTH, np.uint8)
+    if len(values):
+        nearness = (values.max() - values) / max(np.ptp(values), np.finfo(np.float32).tiny)
+        shades = np.round(255 * nearness).astype(np.uint8)
+        picture[finite] = cv2.applyColorMap(shades, cv2.COLORMAP_INFERNO)[:, 0, ::-1]
+    return picture
+
+
+def draw_normals(normals: np.ndarray) -> np.ndarray:
+    """Unit vectors [h, w, 3] of any float type as colours, -1 to 1 as 0 to 255; black where there is none."""
+    levels = np.round((np.nan_to_num(normals.astype(np.float32), nan=-1) + 1) * 127.5)
+    return np.clip(levels, 0, 255).astype(np.uint8)
+
+
 def _canvas(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image.copy()
 
@@ -69,8 +95,31 @@ def _unit(canvas: np.ndarray, box: np.ndarray) -> float:
     return max(1.0, min((height * width) ** 0.5 / 320, float(box[3] - box[1]) / 80))
 
 
-def _fixed(x: float, y: float) -> tuple[int, int]:
+def _fixed(x: float, y: float) -> Point:
     return round(float(x) * 2**FRACTION_BITS), round(float(y) * 2**FRACTION_BITS)
+
+
+def seen_points(keypoints: np.ndarray, threshold: float) -> dict[int, Point]:
+    """Where to draw the keypoints [K, 3] that reach the threshold, by index, in OpenCV's fixed-point coordinates."""
+    seen = (keypoints[:, 2] >= threshold) & (np.abs(keypoints[:, :2]) < FARTHEST).all(1)
+    return {k: _fixed(*keypoints[k, :2]) for k in np.flatnonzero(seen).tolist()}
+
+
+def seen_bones(
+    points: dict[int, Point], links: Sequence[Pair], colours: Sequence[Colour]
+) -> list[tuple[Point, Point, Colour]]:
+    """Start, end and colour of the links of which both ends are seen."""
+    return [
+        (points[a], points[b], colour)
+        for (a, b), colour in zip(links, colours, strict=True)
+        if a in points and b in points
+    ]
+
+
+def draw_dot(canvas: np.ndarray, point: Point, radius: float, colour: Colour) -> None:
+    """A filled circle on the canvas itself; the radius in pixels."""
+    length = round(radius * 2**FRACTION_BITS)
+    cv2.circle(canvas, point, length, colour, cv2.FILLED, cv2.LINE_AA, FRACTION_BITS)
 
 
 def _draw_box(canvas: np.ndarray, box: np.ndarray, label: str, colour: Colour, unit: float) -> None:
@@ -89,13 +138,8 @@ def _draw_box(canvas: np.ndarray, box: np.ndarray, label: str, colour: Colour, u
 def _draw_skeleton(
     canvas: np.ndarray, keypoints: np.ndarray, table: KeypointSet, threshold: float, unit: float
 ) -> None:
-    seen = (keypoints[:, 2] >= threshold) & (np.abs(keypoints[:, :2]) < FARTHEST).all(1)
-    points = {k: _fixed(*keypoints[k, :2]) for k in np.flatnonzero(seen).tolist()}
-    bones = [
-        (points[a], points[b], colour)
-        for (a, b), colour in zip(table.links, table.link_colours, strict=True)
-        if a in points and b in points
-    ]
+    points = seen_points(keypoints, threshold)
+    bones = seen_bones(points, table.links, table.link_colours)
     thickness = max(1, round(unit))
     for start, end, _ in bones:
         cv2.line(canvas, start, end, DARK, thickness + 2, cv2.LINE_AA, FRACTION_BITS)
@@ -104,6 +148,5 @@ def _draw_skeleton(
     # The more points, the smaller, so that a face of 68 points stays a face.
     radius = max(1.0, 1.6 * unit * min(1.0, (17 / len(keypoints)) ** 0.5))
     for k, point in points.items():
-        for size, colour in ((radius + 1, DARK), (radius, table.colours[k])):
-            length = round(size * 2**FRACTION_BITS)
-            cv2.circle(canvas, point, length, colour, cv2.FILLED, cv2.LINE_AA, FRACTION_BITS)
+        draw_dot(canvas, point, radius + 1, DARK)
+        draw_dot(canvas, point, radius, table.colours[k])

@@ -1,4 +1,4 @@
-"""Answers as JSON of other tools: plain dicts and lists of Python numbers, rounded to six decimals."""
+"""Answers in the layouts of other tools: pixels, and dicts and lists of Python numbers, rounded to six decimals."""
 
 from __future__ import annotations
 
@@ -7,29 +7,78 @@ from typing import Any
 
 import numpy as np
 
-from poseclient.keypoints import keypoint_set
+from poseclient.keypoints import ClassSet, keypoint_set
+from poseclient.openpose import openpose_keypoints
 from poseclient.people import People
+
+DEPTH_LEVELS = 65535  # of a 16-bit PNG; level 0 is "no value"
 
 
 def coco_results(people: People, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
     """COCO's results format, one entry for each person.
 
-    `bbox` is x, y, width, height, `score` that of the detection, and `keypoints`, when there are any, one
-    flat list of x, y, score.
+    `bbox` is x, y, width, height; `score` that of the pose where there is one, else that of the detection; `keypoints`,
+    when there are any, one flat list of x, y, score; `segmentation`, when the owners of the pixels are known, COCO's
+    compressed RLE, which takes `poseclient[evaluate]`.
     """
+    scores = people.scores if people.pose_scores is None else people.pose_scores
+    owners = None if people.owners is None else np.asfortranarray(people.owners)  # RLE runs down the columns
     rows = []
-    for person in people:
-        x1, y1, x2, y2 = person.boxes[0].astype(float)
+    for i, (x1, y1, x2, y2) in enumerate(people.boxes.astype(float)):
         row = {
             "image_id": image_id,
             "category_id": category_id,
             "bbox": _numbers(np.array([x1, y1, x2 - x1, y2 - y1])),
-            "score": _numbers(person.scores[0]),
+            "score": _numbers(scores[i]),
         }
-        if person.keypoints is not None:
-            row["keypoints"] = _numbers(person.keypoints[0].ravel())
+        if people.keypoints is not None:
+            row["keypoints"] = _numbers(people.keypoints[i].ravel())
+        if owners is not None:
+            row["segmentation"] = _rle(owners == i + 1)
         rows.append(row)
     return rows
+
+
+def coco_panoptic(people: People) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """COCO's panoptic format: the PNG's pixels u8 [h, w, 3] RGB and its `segments_info`; ValueError without owners.
+
+    A segment is one class of one person. A pixel's segment id is R + 256 G + 65536 B, as COCO has it, where R is the
+    class id and G the owner: 0 nobody, i the person in row i - 1; background is 0, 0, 0. A segment has `id`,
+    `category_id` (the class id), `area` in pixels, `bbox` x, y, width, height, `iscrowd` 0, and `instance`: the row of
+    the person, None for parts that are nobody's.
+    """
+    if people.mask is None or people.owners is None:
+        raise ValueError("these people have no mask with owners; the panoptic format is about both")
+    owners = np.where(people.mask > 0, people.owners, 0).astype(np.uint8)
+    pixels = np.dstack([people.mask, owners, np.zeros_like(owners)])
+    y, x = np.nonzero(people.mask)
+    ids = people.mask[y, x] + 256 * owners[y, x].astype(np.int64)
+    areas = np.bincount(ids)
+    low, high = (np.full((2, len(areas)), edge) for edge in (max(pixels.shape), -1))
+    for axis, places in enumerate((x, y)):
+        np.minimum.at(low[axis], ids, places)
+        np.maximum.at(high[axis], ids, places)
+    segments = [
+        {
+            "id": i,
+            "category_id": i % 256,
+            "area": int(areas[i]),
+            "bbox": [*low[:, i].tolist(), *(high - low + 1)[:, i].tolist()],
+            "iscrowd": 0,
+            "instance": i // 256 - 1 if i >= 256 else None,
+        }
+        for i in np.flatnonzero(areas).tolist()
+    ]
+    return pixels, segments
+
+
+def coco_categories(classes: ClassSet) -> list[dict[str, Any]]:
+    """COCO's panoptic `categories`: every class but the background, with its colour."""
+    return [
+        {"id": i, "name": name, "supercategory": "person", "isthing": 1, "color": list(classes.palette[i])}
+        for i, name in enumerate(classes.names)
+        if i > 0
+    ]
 
 
 def sapiens_json(people: People) -> dict[str, Any]:
@@ -54,6 +103,58 @@ def easy_vitpose_json(frames: Sequence[People]) -> dict[str, Any]:
     ]
     names = keypoint_set(frames[0].keypoint_set or "").names
     return {"keypoints": keypoints, "skeleton": {str(i): name for i, name in enumerate(names)}}
+
+
+def openpose_json(people: People, threshold: float = 0.3) -> dict[str, Any]:
+    """What OpenPose 1.3 writes for one image with its 18-point body: flat lists of x, y, score for each person.
+
+    Faces (68 points) and hands (21 each) are empty lists for a keypoint set without them. `threshold` decides about the
+    neck, see `openpose_keypoints`, which also says which sets there are.
+    """
+    body, face, left_hand, right_hand = openpose_keypoints(people, threshold)
+    return {
+        "version": 1.3,
+        "people": [
+            {
+                "person_id": [-1],
+                "pose_keypoints_2d": _numbers(body[i].ravel()),
+                "face_keypoints_2d": _numbers(face[i].ravel()),
+                "hand_left_keypoints_2d": _numbers(left_hand[i].ravel()),
+                "hand_right_keypoints_2d": _numbers(right_hand[i].ravel()),
+            }
+            for i in range(len(people))
+        ],
+    }
+
+
+def depth_levels(depth: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+    """Depth [h, w] of any float type as u16 for a PNG of 16 bits, with its range, `min` and `max` of the finite values.
+
+    Level 0 is a pixel without a finite value; the others are `min + (level - 1) / 65534 * (max - min)`. A map without
+    a finite value has the range 0 to 0.
+    """
+    finite = np.isfinite(depth)
+    values = depth[finite].astype(np.float64)
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+    levels = np.zeros(depth.shape, np.uint16)
+    levels[finite] = 1 + np.round((values - low) * ((DEPTH_LEVELS - 1) / (high - low) if high > low else 0.0))
+    return levels, {"min": low, "max": high}
+
+
+def straight_alpha(matte: np.ndarray) -> np.ndarray:
+    """A matte u8 [h, w, 4], RGB times alpha and alpha, as PNG wants it: RGB that alpha was not multiplied into."""
+    alpha = matte[..., 3:].astype(np.float32)
+    colours = matte[..., :3] * (255 / np.maximum(alpha, 1))
+    return np.dstack([np.clip(np.round(colours), 0, 255), alpha]).astype(np.uint8)
+
+
+def _rle(mask: np.ndarray) -> dict[str, Any]:
+    try:
+        from faster_coco_eval.core import mask as coco
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("segmentations need `pip install poseclient[evaluate]`") from error
+    rle = coco.encode(mask.astype(np.uint8))
+    return {"size": rle["size"], "counts": rle["counts"].decode()}
 
 
 def _keypoints(people: People) -> np.ndarray:

@@ -48,6 +48,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Write u8 [h, w, 3] RGB or [h, w] in the format of the suffix."""
-    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    """Write u8 [h, w, 3] RGB or [h, w, 4] RGBA, u8 or u16 [h, w] in the format of the suffix."""
+    colours = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, colours[image.shape[2]])
     Path(path).write_bytes(cv2.imencode(Path(path).suffix, pixels)[1].tobytes())

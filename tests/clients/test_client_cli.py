@@ -58,8 +58,27 @@ def test_other_layouts_are_one_file_for_each_image(run, folder, layout, key):
     (folder / "broken.jpg").unlink()
     code, out = run("pose", folder, "--format", layout, "--no-overlay")
     assert code == 0
-    assert files(out) == {"a.jpg.json", "a.PNG.json", "sub/a.jpg.json"}
-    assert key in json.loads((out / "sub" / "a.jpg.json").read_text())
+    assert files(out) == {"a.jpg.json", "a.PNG.json", "sub/a.json" if layout == "sapiens" else "sub/a.jpg.json"}
+    assert key in json.loads(next((out / "sub").iterdir()).read_text())
+
+
+def test_openposes_layout_is_a_list_and_a_skeleton_for_each_image(run, folder):
+    code, out = run("pose", folder / "a.jpg", "--format", "openpose", "--no-overlay")
+    assert code == 0
+    assert files(out) == {"a.jpg_keypoints.json", "a.jpg_openpose.png"}
+
+
+def test_the_whole_image_is_one_person_on_demand(run, folder, scene):
+    code, out = run("pose", folder / "a.jpg", "--whole-image")
+    assert code == 0
+    (row,) = json.loads((out / "results.json").read_text())
+    assert row["bbox"] == [0, 0, *scene.image.shape[1::-1]]
+    assert len(row["keypoints"]) == 51
+
+
+def test_the_likeness_of_poses_is_passed_on(run, folder, capfd):
+    assert run("pose", folder / "a.jpg", "--oks-nms", 7)[0] == 1
+    assert "oks_nms" in capfd.readouterr().err
 
 
 def test_detect_passes_its_limits_on(run, folder, server):
@@ -78,6 +97,26 @@ def test_parts_writes_class_ids_of_the_images_size(run, folder, scene):
     assert (mask.dtype, mask.shape) == (np.uint8, scene.image.shape[:2])
 
 
+def test_parts_in_sapiens_layout_have_the_type_asked_for(run, folder, scene):
+    code, out = run("parts", folder / "a.jpg", "--format", "sapiens", "--ids", "int64", "--no-overlay")
+    assert code == 0
+    assert files(out) == {"a.npy", "a_seg.npy"}
+    ids = np.load(out / "a_seg.npy")
+    assert (ids.dtype, ids.shape) == (np.int64, scene.image.shape[:2])
+
+
+def test_people_are_results_with_segmentations_and_panoptic_segments(run, folder, scene):
+    code, out = run("people", folder / "a.jpg", "--side-by-side")
+    assert code == 0
+    lists = {"results.json", "images.json", "panoptic.json"}
+    assert files(out) == lists | {"a.jpg_panoptic.png", "a.jpg_overlay.jpg"}
+    rows = json.loads((out / "results.json").read_text())
+    assert rows
+    assert all(row["segmentation"]["size"] == list(scene.image.shape[:2]) for row in rows)
+    (annotation,) = json.loads((out / "panoptic.json").read_text())["annotations"]
+    assert {segment["instance"] for segment in annotation["segments_info"]} >= {0}
+
+
 def test_a_second_run_does_not_take_results_for_images(run, folder):
     code, out = run("pose", folder.parent)
     first = files(out)
@@ -89,6 +128,19 @@ def test_a_missing_file_is_reported_and_stops_nothing(run, folder, capfd):
     assert code == 1
     assert "a.jpg_overlay.jpg" in files(out)
     assert "missing.jpg: " in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["depth", "--of-people", "--max-people", 3], ["normals", "--nms-iou", 0.5], ["features", "--pooled"], ["pointmap"],
+     ["matting"], ["people", "--oks-nms", 0.9], ["parts"], ["pose", "--whole-image"]],
+)  # fmt: skip
+def test_a_model_that_the_server_has_not_is_reported(run, folder, capfd, command):
+    code, out = run(*command, folder / "a.jpg", "--model", "of.nobody")
+    assert code == 1
+    assert not list(out.glob("a*"))
+    assert "a.jpg: " in (said := capfd.readouterr().err)
+    assert "of.nobody" in said
 
 
 def test_names_are_paths_below_the_folder_that_holds_all(tmp_path):
@@ -116,8 +168,11 @@ def test_no_images_and_no_server_are_said_at_once(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["pose"], ["pose", "a.jpg", "--url", "gpu"], ["pose", "a.jpg", "--concurrency", "0"],
-     ["detect", "a.jpg", "--format", "sapiens"]],
+    [
+        [], ["pose"], ["pose", "a.jpg", "--url", "gpu"], ["pose", "a.jpg", "--concurrency", "0"],
+        ["detect", "a.jpg", "--format", "sapiens"], ["depth", "a.jpg", "--ids", "int64"],
+        ["matting", "a.jpg", "--pooled"],
+    ],
 )  # fmt: skip
 def test_a_wrong_command_line_is_exit_code_2(arguments):
     with pytest.raises(SystemExit) as end:

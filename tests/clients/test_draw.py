@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from poseclient import People, class_set, draw_parts, draw_people
-from poseclient.draw import parts_legend
+from poseclient.draw import draw_depth, draw_normals, parts_legend
 
 
 def standing_person(scores: float = 0.9) -> People:
@@ -116,3 +116,24 @@ def test_the_legend_shows_the_classes_of_the_mask_only():
     colours = {tuple(c) for c in parts_legend(mask, classes).reshape(-1, 3).tolist()}
     assert classes.palette[3] in colours
     assert not colours & (set(classes.palette) - {classes.palette[3]})
+
+
+def test_the_nearest_is_the_brightest_and_nothing_is_grey():
+    depth = np.array([[0.5, 1.0, 1.5, np.nan, np.inf]], np.float16)
+    near, middle, far, *nothing = draw_depth(depth)[0].astype(int)
+    assert near.sum() > middle.sum() > far.sum()
+    assert far.sum() < 20
+    np.testing.assert_array_equal(nothing, 100)
+
+
+@pytest.mark.parametrize("value", [2.0, np.nan])
+def test_depth_of_one_value_or_none_can_be_drawn(value):
+    picture = draw_depth(np.full((2, 3), value, np.float16))
+    assert (picture.shape, picture.dtype) == ((2, 3, 3), np.uint8)
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 1
+
+
+def test_normals_become_colours_and_nothing_is_black():
+    normals = np.array([[[1, 0, -1], [0, -1, 0], [np.nan] * 3, [-1.001, 1.001, 0.5]]], np.float16)
+    expected = [[255, 128, 0], [128, 0, 128], [0, 0, 0], [0, 255, 191]]
+    np.testing.assert_array_equal(draw_normals(normals)[0], expected)

@@ -56,6 +56,16 @@ def test_what_is_written_is_read_again(tmp_path, pixels):
     assert cv2.imread(str(tmp_path / "b.png"), cv2.IMREAD_UNCHANGED).shape == (31, 47)
 
 
+def test_16_bits_and_alpha_are_written_without_loss(tmp_path):
+    rng = np.random.default_rng(4)
+    levels, colours = rng.integers(0, 65536, (5, 7), np.uint16), rng.integers(0, 256, (5, 7, 4), np.uint8)
+    write_image(tmp_path / "levels.png", levels)
+    write_image(tmp_path / "colours.png", colours)
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "levels.png"), cv2.IMREAD_UNCHANGED), levels)
+    written = cv2.imread(str(tmp_path / "colours.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(written[..., [2, 1, 0, 3]], colours)
+
+
 @pytest.mark.parametrize("data", [b"", b"no image"])
 def test_what_is_no_image_is_an_error(data):
     with pytest.raises(ValueError, match=f"{len(data)} bytes"):

@@ -1,0 +1,46 @@
+"""`python -m loadtest.people`: what one request for people costs, against one for poses and one for parts.
+
+Both are measured in turns in one run, with the networks of the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from demo.evaluate import evaluation_scene
+from loadtest.overhead import measure
+from poseclient import PoseClient
+from poseserve.catalogue import REPOSITORIES
+from poseserve.server import Server
+
+SCENE = 45  # four people
+
+
+def main() -> None:
+    encoded, _ = evaluation_scene(SCENE)
+    with (
+        Server(REPOSITORIES, http_port=0, grpc_port=0, metrics_port=0) as server,
+        PoseClient(f"grpc://{server.grpc_url}") as client,
+    ):
+        people, pose, mask = client.people(encoded), client.pose(encoded), client.parts(encoded)
+        assert people.keypoints is not None
+        assert people.mask is not None
+        assert pose.keypoints is not None
+        if not (np.array_equal(people.keypoints, pose.keypoints) and np.array_equal(people.mask, mask)):
+            raise RuntimeError("`people` answers otherwise than `pose` and `parts`")
+        ways: dict[str, Callable[[bytes], object]] = {
+            "people": client.people,
+            "pose, parts": lambda image: (client.pose(image), client.parts(image)),
+        }
+        times = measure(ways, encoded, warm_up=5, rounds=6, requests=5)
+    print(f"{len(people)} people, gRPC, concurrency 1, equal answers")
+    medians = {way: float(np.median(values)) for way, values in times.items()}
+    for way, milliseconds in medians.items():
+        print(f"{way:12} p50 {milliseconds:6.1f} ms")
+    print(f"{'ratio':12}     {medians['people'] / medians['pose, parts']:6.2f}")
+
+
+if __name__ == "__main__":
+    main()

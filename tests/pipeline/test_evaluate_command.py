@@ -1,0 +1,160 @@
+"""`poseclient evaluate` on rendered scenes and a real server: its figures, boxes of others, runs that are stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from demo.coco import write_dataset
+from demo.evaluate import evaluation_scene, score, served_answers
+from poseclient.evaluate import main
+
+SCENES = 12
+
+
+@pytest.fixture(scope="module")
+def rendered():
+    return [evaluation_scene(i) for i in range(SCENES)]
+
+
+@pytest.fixture
+def dataset(rendered, tmp_path):
+    write_dataset(tmp_path / "dataset", rendered)
+    return tmp_path / "dataset"
+
+
+@pytest.fixture(scope="module")
+def expected(server, rendered):
+    """The figures as docs/accuracy.md has them, made without files."""
+    jpegs, scenes = zip(*rendered, strict=True)
+    return score(scenes, *asyncio.run(served_answers(jpegs, f"grpc://{server.grpc_url}")))
+
+
+@pytest.fixture
+def evaluate(server, dataset, tmp_path):
+    """Runs the command; gives its exit code, results and figures."""
+
+    def run(*options, out="out", truth=("--annotations", dataset / "person_keypoints.json")):
+        folder = tmp_path / out
+        own = ["--images", dataset / "images", "--url", f"grpc://{server.grpc_url}", "--out", folder]
+        code = main([str(option) for option in (*own, *truth, *options)])
+        return code, *(json.loads((folder / f"{name}.json").read_text()) for name in ("results", "figures"))
+
+    return run
+
+
+def forget(dataset, numbers) -> None:
+    """Without their files these images cannot be asked for again."""
+    for number in numbers:
+        (dataset / "images" / f"{number}.jpg").unlink()
+
+
+def test_keypoints_have_the_figures_of_the_demo(evaluate, expected):
+    code, results, figures = evaluate()
+    assert code == 0
+    assert figures["keypoints"]["AP_all"] == pytest.approx(expected.keypoint_ap, abs=0.002)
+    assert expected.keypoint_ap > 0.8
+    assert all(row.keys() == {"image_id", "category_id", "score", "keypoints"} for row in results)
+    assert {len(row["keypoints"]) for row in results} == {51}
+
+
+def test_boxes_have_the_figures_of_the_demo(evaluate, expected):
+    code, results, figures = evaluate("--task", "boxes")
+    assert code == 0
+    assert figures["boxes"]["AP_50"] == pytest.approx(expected.detection_ap50, abs=0.002)
+    assert expected.detection_ap50 > 0.8
+    assert all(row.keys() == {"image_id", "category_id", "score", "bbox"} for row in results)
+
+
+def test_parts_have_the_figures_of_the_demo(evaluate, expected, dataset):
+    code, _, figures = evaluate("--task", "parts", truth=("--masks", dataset / "masks"))
+    assert code == 0
+    assert figures["mean"]["IoU"] == pytest.approx(expected.parts_miou, abs=0.002)
+    assert expected.parts_miou > 0.5
+
+
+def test_boxes_of_a_file_with_their_scores_count_like_those_of_the_server(evaluate, expected, tmp_path):
+    evaluate("--task", "boxes", out="boxes")
+    code, _, figures = evaluate("--detections", tmp_path / "boxes" / "results.json", "--model", "pose")
+    assert code == 0
+    assert figures["keypoints"]["AP_all"] == pytest.approx(expected.keypoint_ap, abs=0.002)
+
+
+def test_boxes_of_the_truth_give_everyone_who_is_labelled(evaluate, dataset):
+    code, results, figures = evaluate("--truth-boxes")
+    labelled = [
+        row["image_id"]
+        for row in json.loads((dataset / "person_keypoints.json").read_text())["annotations"]
+        if any(row["keypoints"][2::3])
+    ]
+    assert code == 0
+    assert sorted(row["image_id"] for row in results) == sorted(labelled)
+    assert figures["keypoints"]["AP_all"] > 0.9
+
+
+def test_more_boxes_than_a_request_takes_and_poses_that_are_alike(evaluate, dataset, tmp_path):
+    truth = json.loads((dataset / "person_keypoints.json").read_text())
+    box = truth["annotations"][0]
+    rows = [{**{k: box[k] for k in ("image_id", "category_id", "bbox")}, "score": i / 150} for i in range(1, 151)]
+    (tmp_path / "boxes.json").write_text(json.dumps(rows))
+    code, everyone, _ = evaluate("--detections", tmp_path / "boxes.json")
+    assert (code, len(everyone)) == (0, 150)
+    assert everyone[0]["score"] == pytest.approx(150 * everyone[-1]["score"], rel=1e-3)
+    code, best, _ = evaluate("--detections", tmp_path / "boxes.json", "--oks-nms", 0.9, out="best")
+    assert (code, len(best)) == (0, 1)
+    assert best[0]["score"] == pytest.approx(everyone[0]["score"], rel=1e-3)
+
+
+def test_the_server_suppresses_poses_that_are_alike(evaluate):
+    doubles = ("--nms-iou", 1.0, "--limit", 3)
+    _, everyone, _ = evaluate(*doubles, out="everyone")
+    code, some, _ = evaluate(*doubles, "--oks-nms", 0.5, out="some")
+    assert code == 0
+    assert 0 < len(some) < len(everyone)
+
+
+def test_a_run_that_was_stopped_asks_only_for_what_is_missing(evaluate, dataset, tmp_path):
+    _, results, figures = evaluate("--concurrency", 1)
+    answers = tmp_path / "out" / "answers.jsonl"
+    lines = answers.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 1 + SCENES
+    answers.write_bytes(b"".join(lines[:6]) + lines[6][:-9])
+    forget(dataset, range(1, 6))
+    code, again, figures_again = evaluate()
+    assert code == 0
+    assert [row["image_id"] for row in again] == [row["image_id"] for row in results]
+    assert figures_again["keypoints"]["AP_all"] == pytest.approx(figures["keypoints"]["AP_all"], abs=0.002)
+
+
+def test_a_limit_is_not_an_end(evaluate, dataset, expected):
+    _, few, _ = evaluate("--limit", 4)
+    assert {row["image_id"] for row in few} <= {1, 2, 3, 4}
+    forget(dataset, range(1, 5))
+    code, _, figures = evaluate()
+    assert code == 0
+    assert figures["keypoints"]["AP_all"] == pytest.approx(expected.keypoint_ap, abs=0.002)
+
+
+def test_a_bad_image_is_reported_and_asked_for_again(evaluate, dataset, capsys):
+    image = dataset / "images" / "3.jpg"
+    good = image.read_bytes()
+    image.write_bytes(b"no image")
+    code, results, _ = evaluate()
+    said = capsys.readouterr().err
+    assert code == 1
+    assert 3 not in {row["image_id"] for row in results}
+    assert "3.jpg: " in said
+    assert f"1 of {SCENES} images failed" in said
+    forget(dataset, range(1, 13))
+    image.write_bytes(good)
+    code, results, _ = evaluate()
+    assert code == 0
+    assert 3 in {row["image_id"] for row in results}
+
+
+def test_other_settings_need_another_folder(evaluate, capsys):
+    evaluate("--limit", 1)
+    assert evaluate("--limit", 1, "--score-threshold", 0.5)[0] == 1
+    assert "score_threshold None, now 0.5" in capsys.readouterr().err
