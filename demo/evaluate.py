@@ -119,11 +119,8 @@ def keypoint_ap(truth: dict[str, Any], people: Sequence[People], labels: str) ->
 
 def mean_iou(truth: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> float:
     """Mean over SHOWN_CLASSES of the intersection over union of all pixels."""
-    confusion = np.zeros((28, 28), np.int64)
-    for t, f in zip(truth, found, strict=True):
-        confusion += np.bincount(t.ravel().astype(int) * 28 + f.ravel(), minlength=28 * 28).reshape(28, 28)
-    both = confusion.diagonal()
-    either = confusion.sum(0) + confusion.sum(1) - both
+    both, true, guessed = np.sum([metrics.mask_counts(t, f, 28) for t, f in zip(truth, found, strict=True)], 0)
+    either = true + guessed - both
     return float(np.mean([both[c] / max(1, either[c]) for c in SHOWN_CLASSES]))
 
 

@@ -1,4 +1,4 @@
-"""Export the trained demo networks into the model repository: `python -m demo.export [pose] [depth] ...`."""
+"""Export trained demo networks into the model repository and install them: `python -m demo.export [pose] ...`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from demo.scene import render_scene
 from demo.train import CHECKPOINTS, NETWORKS
 from poseclient import class_set, keypoint_set
 from poseserve.catalogue import CATALOGUE, MODEL_REPOSITORY
+from poseserve.config import write_configs
 from poseserve.contracts import (
     Depth,
     DetectorContract,
@@ -25,6 +26,7 @@ from poseserve.contracts import (
     UdpHeatmaps,
 )
 from poseserve.export import export, fold_batch_norms
+from poseserve.repository import Installed, read_repository
 
 TASKS = ("detector", "pose", "parts", "pose_133", "depth", "normals")
 
@@ -79,8 +81,11 @@ def export_task(task: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", default=TASKS, metavar="task", help="default: all")
+    repository = read_repository()
     for task in parser.parse_args().tasks:
         export_task(task)
+        repository = repository.with_network(Installed(CATALOGUE[f"demo_{task}"]))
+    write_configs(repository)  # a folder without its configuration would keep Triton from starting
 
 
 if __name__ == "__main__":

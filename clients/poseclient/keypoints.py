@@ -97,8 +97,8 @@ def add_keypoint_set(name: str, table: Mapping[str, Any]) -> KeypointSet:
         if not all(isinstance(p, tuple) and len(p) == 2 and all(_is_index(i, len(names)) for i in p) for p in indices):
             raise ValueError(f"keypoint set {name!r}: {key} must be pairs of indices 0 to {len(names) - 1}")
     lists = {
-        "colours": (table.get("colours") or _hues(len(names)), len(names)),
-        "link_colours": (table.get("link_colours") or _hues(len(links)), len(links)),
+        "colours": (table.get("colours") or hues(len(names), 0.8), len(names)),
+        "link_colours": (table.get("link_colours") or hues(len(links), 0.8), len(links)),
         "oks_sigmas": (table.get("oks_sigmas"), len(names)),
     }
     for key, (values, count) in lists.items():
@@ -115,9 +115,10 @@ def _is_index(value: object, count: int) -> bool:
     return isinstance(value, int) and 0 <= value < count
 
 
-def _hues(count: int) -> list[list[int]]:
-    """RGB colours around the circle, for sets that bring none."""
-    return [[round(255 * c) for c in colorsys.hsv_to_rgb(i / count, 0.8, 1.0)] for i in range(count)]
+def hues(count: int, saturation: float = 1.0) -> list[Colour]:
+    """RGB colours around the circle."""
+    circle = (colorsys.hsv_to_rgb(i / count, saturation, 1) for i in range(count))
+    return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in circle]
 
 
 @cache

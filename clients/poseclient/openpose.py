@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import colorsys
 from math import atan2, degrees, hypot
 
 import cv2
 import numpy as np
 
 from poseclient.draw import FRACTION_BITS, Point, draw_dot, seen_bones, seen_points
-from poseclient.keypoints import Colour, Pair
+from poseclient.keypoints import Colour, Pair, hues
 from poseclient.people import People
 
 SETS = ("coco_17", "coco_wholebody_133")
@@ -28,13 +27,7 @@ HAND_DOT: Colour = (0, 0, 255)
 FACE_DOT: Colour = (255, 255, 255)
 
 
-def _hues(count: int) -> list[Colour]:
-    """RGB colours around the circle; 18 of them are OpenPose's own."""
-    circle = (colorsys.hsv_to_rgb(i / count, 1, 1) for i in range(count))
-    return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in circle]
-
-
-HUES, FINGER_HUES = _hues(len(BODY)), _hues(len(FINGERS))
+HUES, FINGER_HUES = hues(len(BODY)), hues(len(FINGERS))  # 18 of them are OpenPose's own
 
 
 def openpose_keypoints(people: People, threshold: float = 0.3) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
