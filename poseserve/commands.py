@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import re
 from collections.abc import Callable
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from poseserve.install import Change
 
 Add = Callable[..., argparse.ArgumentParser]
+M_MMAP_THRESHOLD = -3  # of mallopt(3): blocks from that size on go back to the system at once, none into a pool
 
 
 def add_commands(add_parser: Add) -> None:
@@ -193,6 +195,7 @@ def _add_parser(parser: argparse.ArgumentParser) -> None:
 def _add(args: argparse.Namespace) -> int:
     from poseserve import install  # torch takes its time, and other commands need none
 
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
     repository = read_repository(args.root)
     network, keypoint_table = _network(args)
     deployment = Deployment(**{field.name: getattr(args, field.name) for field in fields(Deployment)})

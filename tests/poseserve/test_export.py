@@ -27,10 +27,11 @@ def network():
 
 
 def test_the_file_answers_as_the_network_does(network, tmp_path):
+    expected = parts(network)(IMAGES)
     export(parts(network), (IMAGES,), tmp_path / "1" / "model.pt")
     loaded = torch.jit.load(str(tmp_path / "1" / "model.pt"))
     assert not loaded.training
-    assert loaded(IMAGES).equal(parts(network)(IMAGES))
+    assert loaded(IMAGES).equal(expected)
     assert loaded(IMAGES[:1]).shape == (1, 8, 8, 3), "the batch is free"
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import golden
@@ -95,6 +99,20 @@ def test_onnx_serves_what_torchscript_serves(root, vitpose_file):
     with Server([root / f for f in FOLDERS], http_port=0, grpc_port=0, metrics_port=0) as server:
         difference = np.abs(served(server, "vitpose-onnx", inputs) - served(server, name, inputs))
     assert (difference < 1e-2).mean() > 0.9  # two runtimes: a near tie between two peaks may go either way
+
+
+@pytest.mark.slow
+def test_add_takes_less_than_three_times_the_weights_in_memory(root, tmp_path):
+    name = "sapiens-0.3b-pose-308"
+    file = official_file(name, LARGE[name], tmp_path)
+    command = [sys.executable, "-m", "poseserve", "add", name, "--checkpoint", str(file), "--root", str(root)]
+    started = time.perf_counter()
+    adding = subprocess.Popen(command)
+    _, status, usage = os.wait4(adding.pid, 0)
+    assert status == 0
+    peak, weights = usage.ru_maxrss * 1024, file.stat().st_size
+    print(f"{time.perf_counter() - started:.0f} s, peak {peak / 1e9:.2f} GB: {peak / weights:.2f} times the weights")
+    assert peak < 3 * weights
 
 
 @pytest.mark.slow
