@@ -1,0 +1,31 @@
+"""Networks of the catalogue with random weights: the arithmetic, and so the time, is that of the official ones."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from poseserve import install, zoo
+from poseserve.catalogue import CATALOGUE, FOLDERS, ROOT
+from poseserve.repository import Deployment, Installed, Repository, read_repository
+
+
+def filled_repository(root: Path, names: Iterable[str], deployment: Deployment | None = None) -> Repository:
+    """A copy of the tree's repository below `root` with these networks, each the default of its task."""
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    repository = read_repository(root)
+    for name in names:
+        network = CATALOGUE[name]
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = Path(folder) / f"{name}.pth"
+            torch.manual_seed(0)
+            torch.save(zoo.build(network).state_dict(), checkpoint)
+            installed = Installed(network, deployment or Deployment())
+            repository = install.add(repository, installed, checkpoint, say=lambda _: None).repository
+        repository = install.choose(repository, network.task, name).repository
+    return repository
