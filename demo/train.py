@@ -33,7 +33,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "geometry": Geometry,
 }
 BATCH = {"detector": 16, "pose": 64, "parts": 20, "pose_133": 32, "geometry": 12}
-STEPS = {"detector": 2700, "pose": 4600, "parts": 13300, "pose_133": 4600, "geometry": 5000}
+STEPS = {"detector": 2700, "pose": 4600, "parts": 13300, "pose_133": 4600, "geometry": 3600}
 SAVE_EVERY = 250
 HEATMAP_SIGMA = 2.0
 

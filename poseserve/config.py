@@ -16,7 +16,6 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from poseclient.keypoints import keypoint_set
 from poseserve import tensors as t
-from poseserve.catalogue import SAPIENS_INPUT
 from poseserve.ensembles import MAPS, OF_PEOPLE, Ensemble, ensembles, inside, merged, outside
 from poseserve.repository import STATE, Deployment, Installed, Repository
 from poseserve.tensors import Tensor
@@ -100,11 +99,11 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
     """The Python steps before and after the networks; they make an output for every input size in use."""
     people = [*repository.of_task("pose"), *repository.of_task("parts")]
     cut = {i.network.input_size for i in people}
-    # The input of the Sapiens networks is always there: a step needs an output, and the demo network sees people only.
-    whole = {SAPIENS_INPUT}
-    for network in (i.network for i in repository.networks.values()):
-        if network.task not in ("detector", "pose") and network.view == "image":
-            whole.add(network.input_size)
+    whole = {
+        i.network.input_size
+        for i in repository.networks.values()
+        if i.network.task not in ("detector", "pose") and i.network.view == "image"
+    }
     raw = [tensor for tensor, _ in MAPS.values()]
     sigmas: dict[int, object] = {}
     for installed in repository.of_task("pose"):  # of sets with as many keypoints the first one's will do for all

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from demo.evaluate import Scores, offline_answers, score, served_answers
+from demo.evaluate import Scores, offline_answers, offline_maps, score, score_maps, served_answers, served_maps
 
 SOME = 100  # scenes for comparing one way with another, for which the figures need not be those of the docs
 
@@ -53,3 +53,13 @@ def test_served_equals_the_same_steps_in_one_process(served, jpegs, truth):
 def test_http_answers_as_well_as_grpc(server, served, jpegs, truth):
     http = asyncio.run(served_answers(jpegs[:40], f"http://{server.http_url}"))
     assert_equal(score(truth[:40], *http), score(truth[:40], *first(served, 40)))
+
+
+def test_depth_and_normals_are_those_of_unseen_scenes_served_as_in_one_process(server, jpegs, truth):
+    served = asyncio.run(served_maps(jpegs[:SOME], f"grpc://{server.grpc_url}"))
+    scores = score_maps(truth[:SOME], *served)
+    offline = score_maps(truth[:SOME], *offline_maps(jpegs[:SOME]))
+    assert scores.depth_order >= 0.80
+    assert scores.normals_mean <= 30
+    assert abs(scores.depth_rmse - offline.depth_rmse) < 0.001
+    assert abs(scores.normals_mean - offline.normals_mean) < 0.1
