@@ -43,10 +43,11 @@ M_MMAP_THRESHOLD = -3  # of mallopt(3): blocks from that size on go back to the 
 
 
 def add_commands(add_parser: Add) -> None:
-    """`catalogue`, `fetch`, `add`, `remove` and `default`, as subparsers that `add_parser` makes."""
+    """`catalogue`, `fetch`, `add`, `tune`, `remove` and `default`, as subparsers that `add_parser` makes."""
     _catalogue_parser(add_parser("catalogue", help="list the networks there are"))
     _fetch_parser(add_parser("fetch", help="download official weights"))
     _add_parser(add_parser("add", help="install a network from its checkpoint, and serve it"))
+    _tune_parser(add_parser("tune", help="measure what serves a network fastest on this machine"))
     _remove_parser(add_parser("remove", help="remove a network"))
     _default_parser(add_parser("default", help="choose which network `pose`, `parts` or the detector means"))
 
@@ -177,6 +178,8 @@ def _add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--accelerator", choices=ACCELERATORS, default="", help="of ONNX Runtime")
     parser.add_argument("--gpus", type=_numbers, default=(), metavar="0,1", help="default: all there are")
     parser.add_argument("--instances", type=int, default=1, help="on each GPU, or on the CPU (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="of each instance on a CPU (default: all cores)")
+    parser.add_argument("--delay-us", type=int, default=0, help="to wait for others to share a batch (default: 0)")
     parser.add_argument("--max-people", type=int, default=DETECTIONS, help="in one image (default: %(default)s)")
     parser.add_argument("--flip-test", action="store_true", help="average with the mirror image, at twice the cost")
     own = parser.add_argument_group("a network of your own, of a known family")
@@ -244,6 +247,46 @@ def _input_size(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"{text!r} is no height and width like 256x192")
     height, width = text.split("x")
     return int(height), int(width)
+
+
+# tune
+
+
+def _tune_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_tune)
+    parser.add_argument("name", metavar="NAME", help="of the catalogue, or installed")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="these weights instead of the official ones")
+    parser.add_argument(
+        "--precision", nargs="+", choices=PRECISIONS, default=("fp32", "bf16"), help="to try (default: fp32 bf16)"
+    )
+    parser.add_argument("--people", type=int, default=4, help="rows of a request (default: %(default)s)")
+    _add_licence(parser)
+    _add_root(parser)
+
+
+def _tune(args: argparse.Namespace) -> int:
+    from poseserve import install, tune, zoo
+
+    repository = read_repository(args.root)
+    installed = repository.networks.get(args.name)
+    network = installed.network if installed else CATALOGUE.get(args.name)
+    if network is None:
+        raise ValueError(f"{args.name} is neither installed nor in the catalogue (`poseserve catalogue`)")
+    if installed and network.checkpoint is None and args.checkpoint is None:  # nothing to export again
+        file = repository.model_file(network.name)
+        best = tune.tune(network, lambda deployment, folder: file, [installed.deployment], args.people)
+    else:
+        checkpoint = args.checkpoint or official_weights(network, args.accept_licence)
+
+        def exported(deployment: Deployment, folder: Path) -> Path:
+            file = folder / FORMATS[deployment.format]
+            contract = zoo.load(network, checkpoint, deployment)
+            install.exporter(deployment.format)(contract, zoo.example(network), file)
+            return file
+
+        best = tune.tune(network, exported, tune.engines(args.precision), args.people)
+    print(f"fastest here: poseserve add {network.name} {tune.describe(best)}")
+    return 0
 
 
 # remove, default

@@ -17,11 +17,20 @@ from tritonclient.grpc import model_config_pb2 as pb
 from poseclient.keypoints import keypoint_set
 from poseserve import tensors as t
 from poseserve.ensembles import MAPS, OF_PEOPLE, Ensemble, ensembles, inside, merged, outside
-from poseserve.repository import STATE, Deployment, Installed, Repository
+from poseserve.repository import FORMATS, STATE, Deployment, Installed, Repository
 from poseserve.tensors import Tensor
 
 MAX_PIXELS, MAX_SIDE = 2**27, 32766
-PLATFORMS = {"torchscript": ("pytorch_libtorch", "pytorch"), "onnx": ("onnxruntime_onnx", "onnxruntime")}
+PLATFORMS = {
+    "torchscript": ("pytorch_libtorch", "pytorch"),
+    "onnx": ("onnxruntime_onnx", "onnxruntime"),
+    "openvino": ("", "openvino"),
+}
+THREADS = {
+    "torchscript": "INTRA_OP_THREAD_COUNT",
+    "onnx": "intra_op_thread_count",
+    "openvino": "INFERENCE_NUM_THREADS",
+}
 FOUND = (t.BOXES, t.SCORES, t.PEOPLE_FOUND)
 WARMUP_REGION = "region"  # a file in the folder `warmup` of every pose network
 
@@ -56,15 +65,20 @@ def network_config(installed: Installed) -> pb.ModelConfig:
         else:
             sample.zero_data = True
     platform, backend = PLATFORMS[deployment.format]
+    parameters: dict[str, object] = {THREADS[deployment.format]: deployment.threads} if deployment.threads else {}
+    if deployment.format == "openvino":  # the C++ backend knows batches of one size: it fills them up with zeros
+        parameters |= {"HINT_BF16": "YES", "ENABLE_BATCH_PADDING": "YES"}
     return pb.ModelConfig(
         name=network.name,
         platform=platform,
         backend=backend,
+        default_model_filename=FORMATS["openvino"] if deployment.format == "openvino" else "",
         max_batch_size=installed.max_batch_size,
         input=_inputs(*inputs),
         output=_outputs(t.answer(network)),
         instance_group=[_instance_group(deployment)],
-        dynamic_batching=pb.ModelDynamicBatching(),
+        dynamic_batching=pb.ModelDynamicBatching(max_queue_delay_microseconds=deployment.delay_us),
+        parameters=_parameters(**parameters),
         model_warmup=[warmup],
         optimization=_optimization(deployment),
     )
@@ -75,12 +89,11 @@ def _optimization(deployment: Deployment) -> pb.ModelOptimizationPolicy | None:
         return None
     kinds = pb.ModelOptimizationPolicy.ExecutionAccelerators
     accelerator = kinds.Accelerator(name=deployment.accelerator)
-    where = "gpu_execution_accelerator" if deployment.accelerator == "tensorrt" else "cpu_execution_accelerator"
-    return pb.ModelOptimizationPolicy(execution_accelerators=kinds(**{where: [accelerator]}))
+    return pb.ModelOptimizationPolicy(execution_accelerators=kinds(gpu_execution_accelerator=[accelerator]))
 
 
 def _instance_group(deployment: Deployment) -> pb.ModelInstanceGroup:
-    kind = "KIND_GPU" if deployment.gpus else "KIND_AUTO"
+    kind = "KIND_GPU" if deployment.gpus else "KIND_CPU" if deployment.format == "openvino" else "KIND_AUTO"
     return pb.ModelInstanceGroup(count=deployment.instances, kind=kind, gpus=deployment.gpus)
 
 
@@ -173,28 +186,32 @@ def ensemble_config(ensemble: Ensemble) -> pb.ModelConfig:
     )
 
 
+def network_files(installed: Installed, folder: Path) -> dict[Path, bytes]:
+    """Path and content of what belongs into the folder of a network, beside its weights."""
+    network = installed.network
+    files = {folder / "config.pbtxt": _text(network_config(installed))}
+    if network.task == "pose":
+        height, width = network.input_size
+        region = np.array([width / 2, height / 2, width, height], "<f4")
+        files[folder / "warmup" / WARMUP_REGION] = region.tobytes()
+    return files
+
+
+def _text(config: pb.ModelConfig) -> bytes:
+    return text_format.MessageToString(config, use_short_repeated_primitives=True).encode()
+
+
 def config_files(repository: Repository) -> dict[Path, bytes]:
     """Path and content of every generated file of the three folders."""
     models, steps, folder = repository.folders
-    networks = list(repository.networks.values())
-    configs = {
-        models: [network_config(installed) for installed in networks],
-        steps: step_configs(repository),
-        folder: [ensemble_config(ensemble) for ensemble in ensembles(repository)],
-    }
     files = {models / STATE: repository.state().encode()}
-    for path, entries in configs.items():
-        for config in entries:
-            text = text_format.MessageToString(config, use_short_repeated_primitives=True)
-            files[path / config.name / "config.pbtxt"] = text.encode()
-            if path == folder:
-                files[path / config.name / "1" / ".gitkeep"] = b""  # Triton asks for a version folder
-    for installed in networks:
-        network = installed.network
-        if network.task == "pose":
-            height, width = network.input_size
-            region = np.array([width / 2, height / 2, width, height], "<f4")
-            files[models / network.name / "warmup" / WARMUP_REGION] = region.tobytes()
+    for name, installed in repository.networks.items():
+        files |= network_files(installed, models / name)
+    for step in step_configs(repository):
+        files[steps / step.name / "config.pbtxt"] = _text(step)
+    for config in map(ensemble_config, ensembles(repository)):
+        files[folder / config.name / "config.pbtxt"] = _text(config)
+        files[folder / config.name / "1" / ".gitkeep"] = b""  # Triton asks for a version folder
     return files
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from poseserve import zoo
 from poseserve.config import write_configs
 from poseserve.export import export
-from poseserve.repository import FORMATS, Deployment, Installed, Repository
+from poseserve.repository import FORMATS, Installed, Repository
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def add(
     # On the same file system, so that the finished folder appears at once, but where Triton does not look.
     with tempfile.TemporaryDirectory(prefix=".poseserve-", dir=repository.root) as staging:
         folder = Path(staging) / network.name
-        seconds = _exporter(deployment)(contract, zoo.example(network), folder / "1" / FORMATS[deployment.format])
+        seconds = exporter(deployment.format)(contract, zoo.example(network), folder / "1" / FORMATS[deployment.format])
         megabytes = sum(file.stat().st_size for file in (folder / "1").iterdir()) / 1e6
         say(f"exported and compared with the network itself: {megabytes:,.1f} MB, loaded in {seconds:.1f} s")
         replaced = Path(staging) / "replaced"
@@ -69,13 +69,15 @@ def add(
     return replace(change, load=[network.name, *(name for name in change.load if name != network.name)])
 
 
-def _exporter(deployment: Deployment) -> Callable[[nn.Module, tuple[Tensor, ...], Path], float]:
-    if deployment.format == "torchscript":
+def exporter(format: str) -> Callable[[nn.Module, tuple[Tensor, ...], Path], float]:
+    """The function of export.py or export_onnx.py. Raises ValueError where its packages are missing."""
+    if format == "torchscript":
         return export
     try:
         from poseserve.export_onnx import export_onnx
     except ImportError as error:
-        raise ValueError(f"--format onnx needs more packages ({error}): pip install 'poseserve[onnx]'") from error
+        hint = f"pip install 'poseserve[{format}]'"
+        raise ValueError(f"--format {format} needs more packages ({error}): {hint}") from error
     return export_onnx
 
 

@@ -71,19 +71,19 @@ def load(network: Network, checkpoint: Path, deployment: Deployment, config: Pat
     Raises CheckpointError when the file does not fit, ValueError for what its family cannot do.
     """
     if network.family in FOREIGN:
-        if deployment.precision != "fp32" or deployment.flip_test:
+        if deployment.weights != "fp32" or deployment.flip_test:
             raise ValueError(f"{network.name}: detectors of {network.family} are served in fp32 and without flip test")
         return FOREIGN[network.family](network, checkpoint, config)
     state = checkpoints.read(checkpoint)
     if network.family == "vitpose" and any(".mlp.experts." in name for name in state):  # six tasks in one file
         state = vitpose.split(state, network.name.rpartition("-")[2])
     with torch.device("meta"):
-        if network.family == "sapiens2" and deployment.format == "onnx":  # which has no bfloat16 on a CPU
+        if network.family == "sapiens2" and deployment.format != "torchscript":  # which has no bfloat16 on a CPU
             bare = sapiens2.build(network.size, network.task, network.outputs, rotary=torch.float32).eval()
         else:
             bare = build(network)
     checkpoints.load_strict(bare, state, checkpoint.name)
-    return contract(network, bare, deployment.precision, deployment.flip_test)
+    return contract(network, bare, deployment.weights, deployment.flip_test)
 
 
 def _yolo(network: Network, checkpoint: Path, config: Path | None) -> nn.Module:

@@ -147,22 +147,49 @@ def test_a_network_in_onnx_goes_to_onnxruntime():
     assert (config.platform, config.backend) == ("onnxruntime_onnx", "onnxruntime")
 
 
-@pytest.mark.parametrize(("name", "processor"), [("tensorrt", "gpu"), ("openvino", "cpu")])
-def test_an_accelerator_is_one_line_of_the_configuration(name, processor):
-    deployment = Deployment(format="onnx", accelerator=name)
-    config = parsed(SHIPPED.with_network(Installed(CATALOGUE["vitpose-s-coco"], deployment)))["vitpose-s-coco"]
-    accelerators = config.optimization.execution_accelerators
-    assert [a.name for a in getattr(accelerators, f"{processor}_execution_accelerator")] == [name]
+def config_of(**options):
+    return parsed(SHIPPED.with_network(Installed(CATALOGUE["vitpose-s-coco"], Deployment(**options))))["vitpose-s-coco"]
+
+
+def test_an_accelerator_is_one_line_of_the_configuration():
+    accelerators = config_of(format="onnx", accelerator="tensorrt").optimization.execution_accelerators
+    assert [a.name for a in accelerators.gpu_execution_accelerator] == ["tensorrt"]
+
+
+def test_openvino_reads_the_onnx_file_on_the_cpu():
+    config = config_of(format="openvino", precision="bf16")
+    assert (config.backend, config.default_model_filename) == ("openvino", "model.onnx")
+    assert config.instance_group[0].kind == pb.ModelInstanceGroup.KIND_CPU
+    assert config.parameters["HINT_BF16"].string_value == "YES"
+
+
+@pytest.mark.parametrize(
+    ("options", "parameter"),
+    [
+        ({}, "INTRA_OP_THREAD_COUNT"),
+        ({"format": "onnx"}, "intra_op_thread_count"),
+        ({"format": "openvino", "precision": "bf16"}, "INFERENCE_NUM_THREADS"),
+    ],
+)
+def test_each_backend_has_its_own_name_for_threads(options, parameter):
+    assert parameter not in config_of(**options).parameters
+    config = config_of(**options, threads=3, delay_us=500)
+    assert config.parameters[parameter].string_value == "3"
+    assert config.dynamic_batching.max_queue_delay_microseconds == 500
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"precision": "fp8"}, "must be one of fp32, bf16, fp16"),
-        ({"format": "engine"}, "must be one of torchscript, onnx"),
-        ({"instances": 0}, "must be at least 1"),
+        ({"format": "engine"}, "must be one of torchscript, onnx, openvino"),
+        ({"instances": 0}, "instances 0, must be 1 to 64"),
+        ({"threads": -1}, "threads -1, must be 0 to 1024"),
+        ({"delay_us": 2_000_000}, "must be 0 to 1000000"),
+        ({"format": "openvino"}, "--precision bf16 with --format openvino"),
+        ({"format": "openvino", "precision": "bf16", "gpus": (0,)}, "serves on CPUs"),
         ({"accelerator": "tensorrt"}, "needs --format onnx"),
-        ({"accelerator": "coreml", "format": "onnx"}, "must be one of tensorrt, openvino"),
+        ({"accelerator": "coreml", "format": "onnx"}, "must be one of tensorrt$"),
         ({"precision": "bf16", "format": "onnx"}, "no bf16 on a CPU"),
         ({"max_people": 101}, "must be 1 to 100"),
     ],
