@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poseserve.families.layers import PATCH, convolutions, deconvolutions, named
+from poseserve.families.layers import PATCH, InstanceNorm, attend, convolutions, deconvolutions, named
 
 # width, blocks, attention heads
 SIZES = {
@@ -161,7 +161,7 @@ class Attention(nn.Module):
             q, k = rotate(q, *rotation), rotate(k, *rotation)
         if self.shared > 1:
             k, v = k.repeat_interleave(self.shared, 1), v.repeat_interleave(self.shared, 1)
-        x = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        x = attend(q, k, v, self.head).transpose(1, 2).flatten(2)
         return self.gamma(self.proj(x))
 
 
@@ -290,7 +290,7 @@ class PointmapHead(nn.Module):
 
 
 def upsampling(
-    channels: int, ups: Sequence[int], convs: Sequence[int], norm: Callable[[int], nn.Module] = nn.InstanceNorm2d
+    channels: int, ups: Sequence[int], convs: Sequence[int], norm: Callable[[int], nn.Module] = InstanceNorm
 ) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential]:
     """A convolution, blocks that double height and width by pixel shuffle (Shi et al., CVPR 2016), convolutions."""
     blocks = nn.Sequential(
@@ -318,7 +318,7 @@ def head(
     if task in ("pose", "parts"):
         parts = {"deconv_layers": deconvolutions(channels, ups), "conv_layers": convolutions(ups[-1], convs)}
     else:
-        norm = PixelNorm if task == "albedo" else nn.InstanceNorm2d
+        norm = PixelNorm if task == "albedo" else InstanceNorm
         layers = upsampling(channels, ups, convs, norm)
         parts = dict(zip(("input_conv", "upsample_blocks", "conv_layers"), layers, strict=True))
     parts[LAST[task]] = nn.Conv2d(convs[-1], outputs, 1)

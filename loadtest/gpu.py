@@ -1,0 +1,316 @@
+"""`python -m loadtest.gpu`: what one GPU makes of the Sapiens networks, alone and through the server, in ten minutes.
+
+Weights are random and everything is in bfloat16. Speeds are shares of what the same GPU reaches in large matrix
+products in the same run. What was not reached in time, or failed, is in the table as not measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from demo.evaluate import evaluation_scene
+from loadtest.filled import filled_repository
+from poseclient import AsyncPoseClient
+from poseserve import tensors, zoo
+from poseserve.catalogue import CATALOGUE, Network
+from poseserve.config import write_configs
+from poseserve.export import export
+from poseserve.repository import Deployment, Installed, Repository
+from poseserve.server import Server
+
+SECONDS = 540  # for everything; then a server may have to be stopped
+POSE = CATALOGUE["sapiens-1b-pose-308"]
+NETWORKS = (
+    CATALOGUE["sapiens-0.3b-pose-308"],
+    POSE,
+    CATALOGUE["sapiens-1b-parts"],
+    CATALOGUE["sapiens-0.6b-pose-308"],
+    replace(POSE, name="sapiens-2b-pose-308", size="2b", checkpoint=None),  # the catalogue has other keypoints of it
+)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+BATCH = 8  # at which the ways to run a network are compared
+PEOPLE, IN_FLIGHT = 16, 64  # crops of one pose request, of all requests at a time
+BYTES = {"UINT8": 1, "FP16": 2, "FP32": 4}
+HEADER = ("network", "TFLOP", "way", "batch", "crops/s", "TFLOP/s", "of matmul", "of alone", "kB to GPU", "kB back")
+
+
+@dataclass(frozen=True)
+class Row:
+    """crops: per second, None if not measured, for the reason `why`. batch: rows at a time; of the server in flight."""
+
+    network: str
+    way: str
+    batch: int | None = None
+    crops: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A measurement that yields rows, and the seconds that it may take."""
+
+    network: str
+    way: str
+    seconds: float
+    rows: Callable[[], Iterable[Row]]
+
+
+def run(parts: Sequence[Part], seconds: float) -> list[Row]:
+    """The rows of all parts; of a part that failed or ran out of its time, those before and one that says so."""
+    deadline, rows = time.monotonic() + seconds, []
+    for part in parts:
+        try:
+            with torch.no_grad(), limit(min(part.seconds, deadline - time.monotonic())):
+                for row in part.rows():
+                    rows.append(row)
+        except Exception as error:  # whatever it is, the other parts can still be measured
+            why = (str(error).splitlines() or [""])[0][:80]
+            rows.append(Row(part.network, part.way, why=why or type(error).__name__))
+        gc.collect()
+        torch.cuda.empty_cache()  # the server needs that memory in another process
+    return rows
+
+
+@contextmanager
+def limit(seconds: float) -> Iterator[None]:
+    """TimeoutError when the body takes longer; in the main thread only."""
+
+    def ring(*_: object) -> None:
+        raise TimeoutError("out of time")
+
+    if seconds <= 0:
+        ring()
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def seconds_of(call: Callable[[], object], device: torch.device, least: float = 1.0) -> float:
+    """The mean of as many calls as take `least` seconds; three before them do not count."""
+    for _ in range(3):
+        call()
+    _wait(device)
+    calls, start, now = 0, time.perf_counter(), 0.0
+    while now < least:
+        call()
+        _wait(device)
+        calls, now = calls + 1, time.perf_counter() - start
+    return now / calls
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def matmul_rate(device: torch.device, size: int = 8192, least: float = 2.0) -> float:
+    """FLOP per second of the product of two square matrices in bfloat16."""
+    a, b = torch.randn(2, size, size, device=device).bfloat16()
+    return 2 * size**3 / seconds_of(lambda: a @ b, device, least)
+
+
+def flops(network: Network) -> int:
+    """Of one crop, a multiplication and an addition are two; with the zeros that fill up heads (families/layers.py)."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        zoo.build(network)(torch.empty(1, 3, *network.input_size))
+    return counter.get_total_flops()
+
+
+def moved(network: Network) -> tuple[int, int]:
+    """Bytes of one crop that go to the GPU, and that come back."""
+    _, kind, dims = tensors.answer(network)
+    return sum(x.nbytes for x in zoo.example(network)), int(np.prod(dims)) * BYTES[kind]
+
+
+# The network alone
+
+
+def install(root: Path, network: Network, device: torch.device) -> Repository:
+    """A repository below `root` with that network; it is filled and exported on the device."""
+    deployment = Deployment(precision="bf16", gpus=(0,) if device.type == "cuda" else ())
+    repository = filled_repository(root, []).with_network(Installed(network, deployment))
+    with device:
+        bare = zoo.build(network)
+    example = tuple(x.to(device) for x in zoo.example(network))
+    export(zoo.contract(network, bare, "bf16").to(device), example, repository.model_file(network.name))
+    write_configs(repository)
+    return repository
+
+
+def batches(repository: Repository, network: Network, device: torch.device, sizes: Sequence[int]) -> Iterator[Row]:
+    """The exported network without its contract, until the memory is full."""
+    module = torch.jit.load(str(repository.model_file(network.name)), map_location=device).network
+    for batch in sizes:
+        images = _images(network, device, batch)
+        try:
+            yield Row(network.name, "TorchScript", batch, batch / seconds_of(partial(module, images), device))
+        except torch.OutOfMemoryError:
+            return
+
+
+def other_way(network: Network, way: str, device: torch.device, batch: int = BATCH) -> Iterator[Row]:
+    with device:
+        bare = zoo.build(network).bfloat16()
+    images = _images(network, device, batch)
+    call = WAYS[way](bare, images)
+    yield Row(network.name, way, batch, batch / seconds_of(partial(call, images), device))
+
+
+def _images(network: Network, device: torch.device, batch: int) -> Tensor:
+    return torch.randn(batch, 3, *network.input_size, device=device, dtype=torch.bfloat16)
+
+
+def _graphed(network: nn.Module, images: Tensor) -> Callable[[Tensor], Any]:
+    kept, graph, side = images.clone(), torch.cuda.CUDAGraph(), torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):  # what libraries set up at first use must not be captured
+        for _ in range(3):
+            network(kept)
+    torch.cuda.current_stream().wait_stream(side)
+    with torch.cuda.graph(graph):
+        answer = network(kept)
+
+    def replay(x: Tensor) -> Tensor:
+        kept.copy_(x)
+        graph.replay()
+        return answer
+
+    return replay
+
+
+def _packaged(network: nn.Module, images: Tensor) -> Callable[[Tensor], Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        program = torch.export.export(network, (images,))
+        path = torch._inductor.aoti_compile_and_package(program, package_path=f"{folder}/network.pt2")
+        return torch._inductor.aoti_load_package(path)
+
+
+WAYS: dict[str, Callable[[nn.Module, Tensor], Callable[[Tensor], Any]]] = {
+    "CUDA graphs": _graphed,
+    "torch.compile": lambda network, _: torch.compile(network),
+    "AOTInductor": _packaged,
+}
+
+
+# Through the server
+
+
+def served(repository: Repository, network: Network, in_flight: int, seconds: float = 10.0) -> Iterator[Row]:
+    """`pose_in_boxes` with PEOPLE boxes in each request, or `parts` of whole images, over gRPC."""
+    with Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server:
+        crops = asyncio.run(_load(f"grpc://{server.grpc_url}", network, in_flight, seconds))
+    yield Row(network.name, "server", in_flight, crops)
+
+
+async def _load(url: str, network: Network, in_flight: int, seconds: float) -> float:
+    """Crops per second of users who ask again as soon as they have an answer."""
+    image, scene = evaluation_scene(45)
+    boxes = np.resize([person.box for person in scene.people], (PEOPLE, 4)).astype(np.float32)
+    crops = PEOPLE if network.task == "pose" else 1
+
+    async with AsyncPoseClient(url) as client:
+
+        async def ask() -> object:
+            if network.task == "pose":
+                return await client.pose_in_boxes(image, boxes, model=f"pose_in_boxes.{network.name}")
+            return await client.parts(image, model=f"parts.{network.name}")
+
+        async def user(until: float) -> int:
+            answers = 0
+            while time.perf_counter() < until:
+                await ask()
+                answers += 1
+            return answers
+
+        users = max(1, in_flight // crops)
+        await asyncio.gather(*(ask() for _ in range(users)))
+        start = time.perf_counter()
+        answers = await asyncio.gather(*(user(start + seconds) for _ in range(users)))
+        return sum(answers) * crops / (time.perf_counter() - start)
+
+
+# The whole run
+
+
+def measure(
+    networks: Sequence[Network],
+    device: torch.device,
+    folder: Path,
+    sizes: Sequence[int] = BATCHES,
+    in_flight: int = IN_FLIGHT,
+    ways: Iterable[str] = WAYS,
+    seconds: float = SECONDS,
+) -> list[Row]:
+    """First each network alone, then through the server, then the ways to run it; files come to lie below `folder`."""
+    installed: dict[str, Repository] = {}
+
+    def alone(network: Network) -> Iterator[Row]:
+        installed[network.name] = install(folder / network.name, network, device)
+        yield from batches(installed[network.name], network, device, sizes)
+
+    def through_server(network: Network) -> Iterator[Row]:
+        if network.name not in installed:
+            raise RuntimeError("was not exported")
+        yield from served(installed[network.name], network, in_flight)
+
+    parts = [Part(n.name, "TorchScript", 90, partial(alone, n)) for n in networks]
+    parts += [Part(n.name, "server", 90, partial(through_server, n)) for n in networks]
+    parts += [Part(n.name, w, 120, partial(other_way, n, w, device)) for n in networks for w in ways]
+    return run(parts, seconds)
+
+
+def table(rows: Sequence[Row], networks: Sequence[Network], work: Mapping[str, int], rate: float) -> str:
+    """In columns, network by network. work: FLOP of a crop; rate: FLOP per second of the matrix product."""
+    cells: list[tuple[str, ...]] = [HEADER]
+    for network in networks:
+        mine = [row for row in rows if row.network == network.name]
+        alone = max((row.crops or 0 for row in mine if row.way == "TorchScript"), default=0)
+        cells += [_cells(row, work[network.name], rate, alone, moved(network)) for row in mine]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+
+
+def _cells(row: Row, work: int, rate: float, alone: float, kilobytes: tuple[int, int]) -> tuple[str, ...]:
+    start = (row.network, f"{work / 1e12:.2f}", row.way, str(row.batch or ""))
+    if row.crops is None:
+        return (*start, f"not measured: {row.why}", *[""] * 5)
+    reached, through_server = row.crops * work, row.way == "server"
+    share = f"{row.crops / alone:.2f}" if through_server and alone else ""
+    bytes_moved = [f"{n / 1000:.1f}" if through_server else "" for n in kilobytes]
+    return (*start, f"{row.crops:.1f}", f"{reached / 1e12:.1f}", f"{reached / rate:.2f}", share, *bytes_moved)
+
+
+def main() -> None:
+    if not torch.cuda.is_available():
+        print("torch sees no GPU here: nothing was measured")
+        return
+    started, device = time.monotonic(), torch.device("cuda", 0)
+    rate = matmul_rate(device)
+    work = {network.name: flops(network) for network in NETWORKS}
+    with tempfile.TemporaryDirectory(prefix="poseserve-gpu-") as folder:
+        rows = measure(NETWORKS, device, Path(folder), seconds=SECONDS - (time.monotonic() - started))
+    print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}, bf16 matmul {rate / 1e12:.0f} TFLOP/s")
+    print(table(rows, NETWORKS, work, rate))
+
+
+if __name__ == "__main__":
+    main()

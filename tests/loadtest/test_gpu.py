@@ -1,0 +1,93 @@
+"""What the GPU benchmark computes, and its path through export, network and server, which a CPU can walk too."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+from loadtest import gpu
+from loadtest.gpu import Part, Row
+from poseserve.catalogue import CATALOGUE
+
+CPU = torch.device("cpu")
+SMALL = CATALOGUE["vitpose-s-coco_25"]
+
+
+def test_a_network_goes_from_random_weights_through_a_real_server(tmp_path):
+    repository = gpu.install(tmp_path, SMALL, CPU)
+    with torch.no_grad():
+        rows = [*gpu.batches(repository, SMALL, CPU, [1]), *gpu.served(repository, SMALL, gpu.PEOPLE, seconds=0.5)]
+    assert [(row.network, row.way, row.batch) for row in rows] == [
+        (SMALL.name, "TorchScript", 1),
+        (SMALL.name, "server", gpu.PEOPLE),
+    ]
+    assert all(row.crops > 0 for row in rows)
+
+
+def test_what_fails_or_takes_too_long_is_not_measured_and_the_rest_is():
+    def stuck():
+        yield Row("a", "stuck", 1, 2.0)
+        threading.Event().wait()
+
+    def broken():
+        raise RuntimeError("no such kernel\nand a long story")
+        yield
+
+    good = Row("a", "good", 1, 3.0)
+    parts = [Part("a", "stuck", 1, stuck), Part("a", "broken", 9, broken), Part("a", "good", 9, lambda: [good])]
+    assert gpu.run(parts, seconds=60) == [
+        Row("a", "stuck", 1, 2.0),
+        Row("a", "stuck", why="out of time"),
+        Row("a", "broken", why="no such kernel"),
+        good,
+    ]
+    assert gpu.run(parts[2:], seconds=0) == [Row("a", "good", why="out of time")]
+
+
+def test_shares_are_of_the_matrix_product_and_of_the_network_alone():
+    rows = [
+        Row(SMALL.name, "TorchScript", 1, 50.0),
+        Row(SMALL.name, "TorchScript", 4, 100.0),
+        Row(SMALL.name, "server", 64, 90.0),
+        Row(SMALL.name, "AOTInductor", why="out of time"),
+    ]
+    lines = gpu.table(rows, [SMALL], {SMALL.name: 2 * 10**12}, rate=400e12).splitlines()
+    assert lines[2].split() == [SMALL.name, "2.00", "TorchScript", "4", "100.0", "200.0", "0.50"]
+    assert lines[3].split() == [SMALL.name, "2.00", "server", "64", "90.0", "180.0", "0.45", "0.90", "147.5", "0.3"]
+    assert lines[4].endswith("not measured: out of time")
+
+
+def test_the_operations_of_a_vision_transformer_are_those_counted_by_hand():
+    width, tokens = 384, 16 * 12
+    block = 12 * tokens * width**2 + 2 * tokens**2 * width  # multiplications of linear layers and attention
+    patches = tokens * 3 * 16**2 * width
+    deconvolutions = 16 * (tokens * width * 256 + 4 * tokens * 256 * 256)
+    last = 16 * tokens * 256 * 25
+    assert gpu.flops(SMALL) == 2 * (12 * block + patches + deconvolutions + last)
+
+
+def test_a_crop_of_308_keypoints_costs_little_traffic():
+    to_gpu, back = gpu.moved(gpu.POSE)
+    assert to_gpu == 1024 * 768 * 3 + 16 <= 2.4e6
+    assert back == 308 * 3 * 4 <= 4e3
+
+
+def test_the_matrix_rate_is_per_second():
+    assert 1e7 < gpu.matmul_rate(CPU, size=128, least=0.05) < 1e15
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="would measure for ten minutes")
+def test_without_a_gpu_it_says_so(capsys):
+    gpu.main()
+    assert capsys.readouterr().out == "torch sees no GPU here: nothing was measured\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["torch.compile", "AOTInductor"])
+def test_a_compiled_network_answers_as_the_network(way):
+    network, x = nn.Sequential(nn.Linear(8, 8), nn.GELU()).eval(), torch.randn(4, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(gpu.WAYS[way](network, x)(x), network(x))
