@@ -5,7 +5,7 @@ OUT ?= out
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo serve test test-all lint loadtest overhead train configure clean
+.PHONY: help demo serve test test-all lint loadtest loadtest-web overhead train configure clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -46,6 +46,9 @@ lint: $(VENV)/.developing  ## ruff and mypy
 
 loadtest: $(VENV)/.developing  ## a minute of load on a server of its own: throughput, latency, failures
 	$(BIN)/python -m loadtest.run
+
+loadtest-web: $(VENV)/.developing  ## a server and Locust's web page on http://127.0.0.1:8089, until Ctrl-C
+	$(BIN)/python -m loadtest.run --web
 
 overhead: $(VENV)/.developing  ## what the server adds to the same steps run in one process
 	$(BIN)/python -m loadtest.overhead

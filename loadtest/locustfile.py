@@ -1,6 +1,6 @@
-"""Locust users that send encoded images to the ensembles over gRPC and HTTP, as fast as the answers come.
+"""Locust users that send encoded images to the ensembles over gRPC and HTTP.
 
-locust -f loadtest/locustfile.py --headless --users 8 --run-time 60s --images photos/
+locust -f loadtest/locustfile.py --headless --users 8 --run-time 60s --scenario photos
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ import random
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import gevent
 import grpc.experimental.gevent
-from locust import User, constant, events, task
+import numpy as np
+from locust import User, events, task
+from locust.runners import MasterRunner, WorkerRunner
 
+from loadtest.pace import Bursts, Camera, Frame, OpenLoop, Pace
+from loadtest.results import Request, rows_of, write_json
+from loadtest.scenarios import SCENARIOS, encoded_images
 from poseclient import People, PoseClient, PoseServerError
 
-grpc.experimental.gevent.init_gevent()
-
-SCENES = 8
+OWN_PACE = ("video", "bursts")
+TIMEOUT = 60  # seconds of a request
+requests: list[Request] = []  # of this test: a worker's own, the master's of all
+reported: set[str] = set()  # workers whose requests the master has
 
 
 @events.init_command_line_parser.add_listener
@@ -36,81 +39,150 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
             default=f"127.0.0.1:{port}",
             help="host:port (%(default)s)",
         )
+    parser.add_argument("--scenario", choices=list(SCENARIOS), default="mixed", help="what is sent (%(default)s)")
+    parser.add_argument("--fps", type=float, default=5.0, help="frames per second of each user of video (%(default)s)")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=0.0,
+        help="requests per second of all users, however long answers take; 0: each user waits for its answer",
+    )
     parser.add_argument(
         "--images",
         env_var="POSESERVE_IMAGES",
         default="",
-        help=f"folder of JPEG files; {SCENES} rendered scenes when left out",
+        help="folder of JPEG files; rendered scenes when left out",
     )
+    parser.add_argument("--rows", default="", include_in_web_ui=False, help="file for the table, as JSON")
+    # Requests on their way may finish, or fail by themselves: of those that Locust kills the table would know nothing.
+    parser.set_defaults(stop_timeout=TIMEOUT + 10)
 
 
 @events.init.add_listener
-def load_images(environment: Any, **_: Any) -> None:
+def prepare(environment: Any, **_: Any) -> None:
     """Render or read before the clock starts, and stop at once when there is nothing to send."""
+    # Not at import: Locust forks its workers after that.
+    grpc.experimental.gevent.init_gevent()
+    options = environment.parsed_options
+    if options.rate and options.scenario in OWN_PACE:
+        sys.exit(f"--rate: {' and '.join(OWN_PACE)} have a pace of their own")
     try:
-        encoded_images(environment.parsed_options.images)
+        encoded_images(options.scenario, options.images)
     except (ImportError, OSError) as error:
         sys.exit(f"no images to send: {error}")
+    if options.rows and not isinstance(environment.runner, WorkerRunner):
+        events.quit.add_listener(lambda **_: write_json(rows_of(requests), Path(options.rows)))
+    if isinstance(environment.runner, MasterRunner):
+        environment.runner.register_message("requests", collect)
+    if isinstance(environment.runner, WorkerRunner):
+        environment.runner.register_message("finish", finish, concurrent=True)
     # Timers count from the last turn of gevent's loop: without this, the time spent here shortens the run.
     gevent.get_hub().loop.update_now()
 
 
-@cache
-def encoded_images(folder: str) -> list[bytes]:
-    """The JPEG files of the folder, or rendered scenes of 640 x 480; OSError when the folder holds none."""
-    if not folder:
-        from demo.scene import render_scene
+@events.test_start.add_listener
+def begin(environment: Any, **_: Any) -> None:
+    requests.clear()
+    reported.clear()
+    options = environment.parsed_options
+    # In a thread: a worker that is silent for three seconds is taken for lost.
+    gevent.get_hub().threadpool.apply(encoded_images, (options.scenario, options.images))
+    if not isinstance(environment.runner, WorkerRunner):  # which is told by the master, and knows no other users
+        options.rate_of_user = options.rate / (options.num_users or 1)
 
-        scenes = [cv2.cvtColor(render_scene(seed).image, cv2.COLOR_RGB2BGR) for seed in range(SCENES)]
-        return [cv2.imencode(".jpg", scene)[1].tobytes() for scene in scenes]
-    files = [path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in (".jpg", ".jpeg")]
-    if not files:
-        raise FileNotFoundError(f"{folder} holds no JPEG files")
-    return [path.read_bytes() for path in files]
+
+@events.request.add_listener
+def record(request_type: str, name: str, response_time: float, exception: object, context: dict, **_: Any) -> None:
+    due = time.time() - response_time / 1000
+    requests.append(Request(request_type, name, due, response_time, exception is not None, **context))
+
+
+@events.test_stopping.add_listener
+def gather(environment: Any, **_: Any) -> None:
+    """The master lets its workers finish and tell what they measured; Locust's own waits for neither when it quits."""
+    runner = environment.runner
+    if isinstance(runner, MasterRunner):
+        runner.send_message("finish")
+        with gevent.Timeout(TIMEOUT + 20, False):
+            while any(worker.id not in reported for worker in runner.clients.all):
+                gevent.sleep(0.1)
+
+
+def finish(environment: Any, **_: Any) -> None:
+    environment.runner.stop()
+
+
+@events.test_stop.add_listener
+def report(environment: Any, **_: Any) -> None:
+    if isinstance(environment.runner, WorkerRunner):
+        environment.runner.send_message("requests", {"requests": requests})
+        requests.clear()
+
+
+def collect(msg: Any, **_: Any) -> None:
+    reported.add(msg.node_id)
+    requests.extend(Request(*values) for values in msg.data["requests"])
+
+
+class NamedRequests(PoseClient):
+    """A client whose requests carry an id, which Triton's log and traces show."""
+
+    request_id = ""
+
+    def _connect(self) -> Any:
+        api = super()._connect()
+        infer = api.infer
+        api.infer = lambda *inputs, **options: infer(*inputs, request_id=self.request_id, **options)
+        return api
 
 
 class PerceptionUser(User):
-    """Asks for keypoints three times as often as for boxes or parts."""
+    """One client, one camera or one source of arrivals, as --scenario and --rate say."""
 
     abstract = True
-    wait_time = constant(0)
     scheme: str
 
     def on_start(self) -> None:
         options = self.environment.parsed_options
-        self.images = encoded_images(options.images)
-        self.client = PoseClient(f"{self.scheme}://{getattr(options, f'{self.scheme}_url')}")
+        self.scenario = SCENARIOS[options.scenario]
+        self.deck: list[str] = []
+        self.images = encoded_images(options.scenario, options.images)
+        self.client = NamedRequests(f"{self.scheme}://{getattr(options, f'{self.scheme}_url')}", TIMEOUT)
+        self.pace = pace_of(options)
+        self.wait()
 
     def on_stop(self) -> None:
+        self.pace.in_flight.join()
         self.client.close()
 
-    @task(3)
-    def pose(self) -> None:
-        self.send("pose", lambda image: size_of(self.client.pose(image)))
+    def wait_time(self) -> float:
+        return self.pace.wait()
 
     @task
-    def detect(self) -> None:
-        self.send("detect", lambda image: size_of(self.client.detect(image)))
+    def turn(self) -> None:
+        self.pace.turn(self.send)
 
-    @task
-    def parts(self) -> None:
-        self.send("parts", lambda image: self.client.parts(image).nbytes)
-
-    def send(self, name: str, ask: Callable[[bytes], int]) -> None:
-        """One request, reported to Locust with its time and the bytes of its answer, or with its error."""
-        image, size, failure = random.choice(self.images), 0, None
-        start = time.perf_counter()
+    def send(self, due: float, frame: Frame | None) -> None:
+        """One request, reported to Locust with its time, its people and the bytes of its answer, or with its error."""
+        if not self.deck:  # dealt like cards, so that a short run has the mix of a long one
+            self.deck = [task for task, count in self.scenario.tasks.items() for _ in range(count)]
+            random.shuffle(self.deck)
+        name = self.deck.pop()
+        image = self.images[frame.number % len(self.images)] if frame else random.choice(self.images)
+        self.client.request_id = f"{frame.camera}/{frame.number}" if frame else ""
+        people, size, failure = 0, 0, None
         try:
-            size = ask(image)
+            answer = getattr(self.client, name)(image)
+            people, size = len(answer) if isinstance(answer, People) else 0, size_of(answer)
         except PoseServerError as error:
             failure = error
         self.environment.events.request.fire(
             request_type=self.scheme,
             name=name,
-            response_time=(time.perf_counter() - start) * 1000,
+            response_time=(time.perf_counter() - due) * 1000,
             response_length=size,
             exception=failure,
-            context={},
+            context={"people": people, "dropped": frame.dropped if frame else 0},
         )
 
 
@@ -126,7 +198,15 @@ class HttpUser(PerceptionUser):
     scheme = "http"
 
 
-def size_of(people: People) -> int:
+def pace_of(options: Any) -> Pace:
+    if options.scenario == "video":
+        return Camera(options.fps)
+    if options.scenario == "bursts":
+        return Bursts()
+    return OpenLoop(options.rate_of_user) if options.rate else Pace()
+
+
+def size_of(answer: People | np.ndarray) -> int:
     """Bytes of the arrays."""
-    keypoints = 0 if people.keypoints is None else people.keypoints.nbytes
-    return people.boxes.nbytes + people.scores.nbytes + keypoints
+    arrays = vars(answer).values() if isinstance(answer, People) else [answer]
+    return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))

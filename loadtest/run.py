@@ -3,114 +3,92 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 
+from loadtest.results import Limits, Row, broken, read_json, table, write_csv, write_json
 from poseserve.catalogue import REPOSITORIES
 from poseserve.server import Server
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADER = ("protocol", "task", "requests", "failures", "req/s", "p50 ms", "p95 ms", "p99 ms")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One task over one protocol; failures are among the requests, percentiles are milliseconds."""
-
-    protocol: str
-    task: str
-    requests: int
-    failures: int
-    rate: float
-    p50: float
-    p95: float
-    p99: float
+OTHERS = "What is not listed goes to Locust: --scenario, --fps, --rate, --processes, GrpcUser, ..."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 1 when a request failed, or none was sent."""
-    parser = argparse.ArgumentParser(prog="python -m loadtest.run", description=__doc__)
+    """Exit code 1 when a limit was broken, or no request was sent."""
+    parser = argparse.ArgumentParser("python -m loadtest.run", description=__doc__, epilog=OTHERS, allow_abbrev=False)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--users", type=int, default=8, help="half of them over gRPC, half over HTTP")
     parser.add_argument("--images", default="", help="folder of JPEG files; rendered scenes when left out")
-    arguments = parser.parse_args(argv)
-    with Server(REPOSITORIES, http_port=0, grpc_port=0, metrics_port=0) as server:
-        rows, log = run_locust(server.grpc_url, server.http_url, arguments.seconds, arguments.users, arguments.images)
-    failed = not rows or any(row.failures for row in rows)
-    if failed:
+    parser.add_argument("--web", action="store_true", help="Locust's web page on http://127.0.0.1:8089, until Ctrl-C")
+    parser.add_argument("--grpc-url", help="host:port of a server that runs already, default port 8001 here")
+    parser.add_argument("--http-url", help="the same over HTTP, default port 8000 here")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table")
+    parser.add_argument("--max-failures", type=float, metavar="SHARE", default=0.0, help="of all requests (0)")
+    parser.add_argument("--max-p95", type=float, metavar="MS", default=float("inf"), help="of every row")
+    parser.add_argument("--max-p99", type=float, metavar="MS", default=float("inf"), help="of every row")
+    parser.add_argument("--min-rate", type=float, metavar="RATE", default=0.0, help="answers per second, in all")
+    arguments, others = parser.parse_known_args(argv)
+    limits = Limits(**{field.name: getattr(arguments, field.name) for field in fields(Limits)})
+    given = arguments.grpc_url or arguments.http_url
+    with nullcontext() if given else Server(REPOSITORIES, http_port=0, grpc_port=0, metrics_port=0) as server:
+        grpc_url = server.grpc_url if server else arguments.grpc_url or "127.0.0.1:8001"
+        http_url = server.http_url if server else arguments.http_url or "127.0.0.1:8000"
+        load = arguments.seconds, arguments.users, arguments.images
+        rows, log = run_locust(grpc_url, http_url, *load, options=others, web=arguments.web)
+    if not rows or any(row.failures for row in rows):
         print(log, file=sys.stderr)
     print(table(rows))
-    return 1 if failed else 0
+    for file, write in ((arguments.csv, write_csv), (arguments.json, write_json)):
+        if file:
+            write(rows, file)
+    lines = broken(rows, limits)
+    print(*lines, sep="\n", end="\n" if lines else "", file=sys.stderr)
+    return 1 if lines else 0
 
 
-def run_locust(grpc_url: str, http_url: str, seconds: int, users: int, images: str = "") -> tuple[list[Row], str]:
+def run_locust(
+    grpc_url: str,
+    http_url: str,
+    seconds: int,
+    users: int,
+    images: str = "",
+    options: Sequence[str] = (),
+    web: bool = False,
+) -> tuple[list[Row], str]:
     """Load the server at these addresses (host:port); what was measured, and what Locust said.
 
-    There are no rows when Locust could not start.
+    options: further ones of Locust and of our users. web: what Locust says goes to the terminal, and its page starts
+    and stops the users. There are no rows when Locust could not start.
     """
-    options = {
-        "--locustfile": ROOT / "loadtest" / "locustfile.py",
-        "--users": users,
-        "--spawn-rate": users,
-        "--run-time": f"{seconds}s",
-        "--stop-timeout": 30,  # requests on their way may finish
-        "--loglevel": "WARNING",
-        "--grpc-url": grpc_url,
-        "--http-url": http_url,
-        "--images": os.path.abspath(images) if images else "",
-    }
-    # Not Locust's CSV files: they lack what was answered after their last tick.
-    command = [sys.executable, "-m", "locust", "--headless", "--only-summary", "--json"]
-    command += [f"{name}={value}" for name, value in options.items()]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return rows_of(json.loads(done.stdout or "[]")), done.stderr
-
-
-def rows_of(entries: Sequence[Mapping]) -> list[Row]:
-    """Locust's statistics as it prints them with --json."""
-    if not entries:
-        return []
-    elapsed = max(e["last_request_timestamp"] for e in entries) - min(e["start_time"] for e in entries)
-    return [
-        Row(
-            e["method"],
-            e["name"],
-            e["num_requests"],
-            e["num_failures"],
-            e["num_requests"] / elapsed,
-            *(percentile(e["response_times"], share) for share in (0.5, 0.95, 0.99)),
-        )
-        for e in sorted(entries, key=lambda e: (e["method"], e["name"]))
-    ]
-
-
-def percentile(times: Mapping[str, int], share: float) -> float:
-    """The least time that `share` of the requests did not exceed; `times` counts requests by milliseconds."""
-    wanted, seen = share * sum(times.values()), 0
-    for milliseconds in sorted(times, key=float):
-        seen += times[milliseconds]
-        if seen >= wanted:
-            break
-    return float(milliseconds)
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The rows in columns, and their sum."""
-    sums = (sum(getattr(row, key) for row in rows) for key in ("requests", "failures", "rate"))
-    total = ("all", "", *sums, "", "", "")
-    cells = [HEADER, *(tuple(map(_cell, vars(row).values())) for row in rows), tuple(map(_cell, total))]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ("  ".join([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])]) for row in cells)
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _cell(value: object) -> str:
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    with tempfile.TemporaryDirectory(prefix="poseserve-load-") as folder:
+        file = Path(folder) / "rows.json"
+        values = {
+            "--locustfile": ROOT / "loadtest" / "locustfile.py",
+            "--users": users,
+            "--spawn-rate": users,
+            "--run-time": f"{seconds}s",
+            "--grpc-url": grpc_url,
+            "--http-url": http_url,
+            "--images": os.path.abspath(images) if images else "",
+            "--rows": file,  # Locust's own files lack people and dropped frames, and round times to two digits
+        }
+        command = [sys.executable, "-m", "locust", *(f"{name}={value}" for name, value in values.items())]
+        command += ["--web-host=127.0.0.1"] if web else ["--headless", "--only-summary", "--loglevel=WARNING"]
+        output = None if web else subprocess.PIPE
+        with subprocess.Popen([*command, *options], cwd=ROOT, stdout=output, stderr=output, text=True) as locust:
+            try:
+                _, log = locust.communicate()
+            except KeyboardInterrupt:  # Locust got it too, and ends in order
+                _, log = locust.communicate()
+        return read_json(file) if file.exists() else [], log or ""
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -13,7 +15,7 @@ import torch
 from poseclient import People
 from poseserve.catalogue import DETECTIONS, MODEL_REPOSITORY, PREPROCESS
 from poseserve.config import MAX_PIXELS, MAX_SIDE
-from poseserve.repository import read_repository
+from poseserve.repository import Repository, read_repository
 from poseserve.tensors import LETTERBOX
 
 
@@ -28,16 +30,20 @@ def step_module(step: str, module: str) -> ModuleType:
 
 
 class InProcess:
-    """What the ensembles answer, without a server, by the default networks below `model_repository`."""
+    """What the ensembles answer, without a server, by the default networks below `model_repository`.
 
-    def __init__(self, model_repository: Path = MODEL_REPOSITORY) -> None:
-        repository = read_repository()
+    repository: what is installed there, the same as in the tree unless given. Several threads may use it.
+    """
+
+    def __init__(self, model_repository: Path = MODEL_REPOSITORY, repository: Repository | None = None) -> None:
+        repository = repository or read_repository()
         entries = {task: repository.default(task) for task in repository.defaults}
         self._networks = {
             task: torch.jit.load(str(model_repository / e.name / "1" / "model.pt")) for task, e in entries.items()
         }
         self._size = {task: entry.input_size for task, entry in entries.items()}
         self._keypoint_set = entries["pose"].labels
+        self._decoding = threading.Lock()  # meanwhile descriptor 2 leads elsewhere, for all threads
         self._images = step_module("decode_image", "images")
         self._boxes = step_module("crop_people", "boxes")
         self._cropping = step_module("crop_people", "crops")
@@ -52,15 +58,23 @@ class InProcess:
         with torch.inference_mode():
             return self._networks[task](*(torch.from_numpy(i) for i in inputs)).numpy()
 
-    def _detect(self, pixels: np.ndarray, parameters: dict[str, float]) -> tuple[np.ndarray, np.ndarray, int]:
-        """Boxes, scores, and how many people there were before max_people cut the list."""
+    def _decode(self, encoded: bytes) -> np.ndarray:
+        with self._decoding:
+            return self._images.decode(encoded, MAX_PIXELS, MAX_SIDE)
+
+    def _detect(
+        self, images: Sequence[np.ndarray], parameters: dict[str, float]
+    ) -> list[tuple[np.ndarray, np.ndarray, int]]:
+        """Of each image boxes, scores, and how many people there were before max_people cut the list."""
         options = self._options.parse_options(parameters, DETECTIONS)
-        letterbox, scale = self._images.letterbox(pixels, LETTERBOX, LETTERBOX)
-        detections = self._run("detector", letterbox[None])[0]
-        boxes, scores = self._boxes.detected_boxes(detections, scale, *pixels.shape[:2], options.score_threshold)
-        kept = self._suppression.suppress(boxes, options.nms_iou)
-        best = kept[: options.max_people]
-        return boxes[best], scores[best], len(kept)
+        letterboxes, scales = zip(*(self._images.letterbox(p, LETTERBOX, LETTERBOX) for p in images), strict=True)
+        found = []
+        for detections, scale, pixels in zip(self._run("detector", np.stack(letterboxes)), scales, images, strict=True):
+            boxes, scores = self._boxes.detected_boxes(detections, scale, *pixels.shape[:2], options.score_threshold)
+            kept = self._suppression.suppress(boxes, options.nms_iou)
+            best = kept[: options.max_people]
+            found.append((boxes[best], scores[best], len(kept)))
+        return found
 
     def _crops(self, task: str, pixels: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         height, width = self._size[task]
@@ -69,23 +83,32 @@ class InProcess:
 
     def pose(self, encoded: bytes, **parameters: float) -> People:
         """What the ensemble `pose` answers; `parameters` are its request parameters."""
-        pixels = self._images.decode(encoded, MAX_PIXELS, MAX_SIDE)
-        boxes, scores, found = self._detect(pixels, parameters)
-        keypoints = self._run("pose", *self._crops("pose", pixels, boxes))
-        return People(
-            boxes=boxes.astype(np.float32),
-            scores=scores,
-            keypoints=keypoints,
-            keypoint_set=self._keypoint_set,
-            image_size=pixels.shape[:2],
-            found=found,
-            pose_scores=self._people.pose_scores(scores, keypoints),
-        )
+        return self.poses([encoded], **parameters)[0]
+
+    def poses(self, encoded: Sequence[bytes], **parameters: float) -> list[People]:
+        """`pose` of every image, of at least one; all their people go through the networks together."""
+        images = [self._decode(image) for image in encoded]
+        found = self._detect(images, parameters)
+        cut = [self._crops("pose", p, boxes) for p, (boxes, _, _) in zip(images, found, strict=True)]
+        crops, regions = map(np.concatenate, zip(*cut, strict=True))
+        poses = np.split(self._run("pose", crops, regions), np.cumsum([len(r) for _, r in cut])[:-1])
+        return [
+            People(
+                boxes=boxes.astype(np.float32),
+                scores=scores,
+                keypoints=keypoints,
+                keypoint_set=self._keypoint_set,
+                image_size=(pixels.shape[0], pixels.shape[1]),
+                found=count,
+                pose_scores=self._people.pose_scores(scores, keypoints),
+            )
+            for pixels, (boxes, scores, count), keypoints in zip(images, found, poses, strict=True)
+        ]
 
     def parts(self, encoded: bytes, **parameters: float) -> np.ndarray:
         """What the ensemble `parts_of_people` answers: u8 [h, w]."""
-        pixels = self._images.decode(encoded, MAX_PIXELS, MAX_SIDE)
-        boxes, _, _ = self._detect(pixels, parameters)
+        pixels = self._decode(encoded)
+        [(boxes, _, _)] = self._detect([pixels], parameters)
         if len(boxes) == 0:
             return np.zeros(pixels.shape[:2], np.uint8)
         crops, regions = self._crops("parts", pixels, boxes)
@@ -100,6 +123,6 @@ class InProcess:
         return self._map("normals", "NORMALS", encoded)
 
     def _map(self, task: str, output: str, encoded: bytes) -> np.ndarray:
-        pixels = self._images.decode(encoded, MAX_PIXELS, MAX_SIDE)
+        pixels = self._decode(encoded)
         answer = self._run(task, self._resize.stretch(pixels, *self._size[task])[None])[0]
         return self._maps.RESIZE[output][1](answer, np.array(pixels.shape[:2]))

@@ -1,12 +1,20 @@
-"""The load test sends every task over both protocols, and tells failures."""
+"""The load test sends every task over both protocols, keeps its pace, and tells failures and broken limits."""
 
+import json
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
 
 import pytest
+import tritonclient.grpc
+import urllib3
 
-from loadtest.run import Row, percentile, rows_of, run_locust, table
+from loadtest.run import ROOT, main, run_locust
 
-TASKS = {(protocol, task) for protocol in ("grpc", "http") for task in ("pose", "detect", "parts")}
+TASKS = {(protocol, task) for protocol in ("grpc", "http") for task in ("pose", "detect", "parts", "people")}
 
 
 @pytest.fixture
@@ -15,21 +23,29 @@ def photos(tmp_path, scene):
     return str(tmp_path)
 
 
-def test_every_task_is_answered_over_both_protocols(photos, server):
-    rows, log = run_locust(server.grpc_url, server.http_url, seconds=8, users=4, images=photos)
-    assert {(row.protocol, row.task) for row in rows} == TASKS, log
-    assert all(row.requests > 0 and row.failures == 0 for row in rows), log
-    assert all(0 < row.p50 <= row.p95 <= row.p99 for row in rows)
-
-
-def test_requests_without_a_server_fail_and_say_why(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"never decoded")
+@pytest.fixture
+def nowhere():
+    """An address at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-    rows, log = run_locust(address, address, seconds=2, users=4, images=str(tmp_path))
+    return address
+
+
+def test_every_task_is_answered_over_both_protocols(photos, server):
+    rows, log = run_locust(server.grpc_url, server.http_url, seconds=8, users=2, images=photos)
+    assert {(row.protocol, row.task) for row in rows} == TASKS, log
+    assert all(row.requests > 0 and row.failures == row.dropped == 0 for row in rows), log
+    assert all(0 < row.p50 <= row.p95 <= row.p99 for row in rows)
+    for row in rows:
+        assert row.people_rate == pytest.approx(0 if row.task == "parts" else 4 * row.rate)
+
+
+def test_requests_without_a_server_fail_and_say_why(tmp_path, nowhere):
+    (tmp_path / "a.jpg").write_bytes(b"never decoded")
+    rows, log = run_locust(nowhere, nowhere, seconds=2, users=4, images=str(tmp_path))
     assert {row.protocol for row in rows} == {"grpc", "http"}
     assert all(row.failures == row.requests > 0 for row in rows)
-    assert f"grpc://{address} is unavailable" in log
+    assert f"grpc://{nowhere} is unavailable" in log
 
 
 def test_a_folder_without_images_ends_the_run_before_it_starts(tmp_path):
@@ -38,25 +54,70 @@ def test_a_folder_without_images_ends_the_run_before_it_starts(tmp_path):
     assert "holds no JPEG files" in log
 
 
-def test_rates_are_of_the_whole_run():
-    common = {"method": "grpc", "num_failures": 0, "response_times": {"8": 10}}
-    entries = [
-        common | {"name": "pose", "num_requests": 30, "start_time": 100.0, "last_request_timestamp": 104.0},
-        common | {"name": "parts", "num_requests": 10, "start_time": 102.0, "last_request_timestamp": 110.0},
-    ]
-    assert [(row.task, row.rate) for row in rows_of(entries)] == [("parts", 1.0), ("pose", 3.0)]
+def test_arrivals_do_not_depend_on_answers_nor_on_the_number_of_processes(photos, nowhere):
+    rows, log = run_locust(nowhere, nowhere, 3, 4, photos, ["--scenario=photos", "--rate=50", "--processes=2"])
+    assert {(row.protocol, row.task) for row in rows} == {("grpc", "pose"), ("http", "pose")}, log
+    assert 60 <= sum(row.requests for row in rows) <= 210  # at most 150, standard deviation 12; workers start late
 
 
-def test_percentiles_count_requests():
-    times = {"100": 1, "9": 90, "20": 9}
-    assert [percentile(times, share) for share in (0.5, 0.9, 0.95, 0.99, 1.0)] == [9, 9, 20, 20, 100]
+def test_cameras_drop_frames_and_name_the_others(photos, server):
+    with tritonclient.grpc.InferenceServerClient(server.grpc_url) as api:
+        api.update_log_settings({"log_verbose_level": 1})
+        start = server.log_file.stat().st_size
+        rows, log = run_locust(server.grpc_url, server.http_url, 3, 2, photos, ["--scenario=video", "--fps=100"])
+        api.update_log_settings({"log_verbose_level": 0})
+    assert [(row.protocol, row.task, row.failures) for row in rows] == [("grpc", "pose", 0), ("http", "pose", 0)], log
+    with server.log_file.open("rb") as stream:
+        stream.seek(start)
+        named = set(re.findall(r"request id: ([0-9a-f]{8})/(\d+)", stream.read().decode()))
+    assert len({camera for camera, _ in named}) == 2
+    for camera in {camera for camera, _ in named}:
+        numbers = sorted(int(number) for name, number in named if name == camera)
+        assert numbers[0] == 0
+        # Every number is a request or a dropped frame; Locust may end a user that has just sent its last.
+        counted = {(len(sent), sent[-1] + 1 - len(sent)) for sent in (numbers, numbers[:-1])}
+        assert any((row.requests, row.dropped) in counted for row in rows)
+    assert all(row.dropped > 0 for row in rows)
 
 
-def test_the_table_adds_up():
-    rows = [
-        Row("grpc", "pose", 10, 1, 2.5, 40.0, 90.0, 120.0),
-        Row("http", "parts", 5, 0, 1.0, 7.0, 8.0, 9.0),
-    ]
-    lines = table(rows).splitlines()
-    assert lines[1].split() == ["grpc", "pose", "10", "1", "2.5", "40.0", "90.0", "120.0"]
-    assert lines[-1].split() == ["all", "15", "1", "3.5"]
+def test_broken_limits_are_told_and_the_table_is_written(photos, server, tmp_path, capsys):
+    files = ["--csv", str(tmp_path / "rows.csv"), "--json", str(tmp_path / "rows.json")]
+    where = ["--grpc-url", server.grpc_url, "--http-url", server.http_url, "--images", photos]
+    load = ["--seconds", "2", "--users", "1", "--scenario", "bursts", "GrpcUser"]
+    assert main([*where, *load, *files, "--max-p95", "0.5", "--max-p99", "100000", "--min-rate", "0.01"]) == 1
+    shown = capsys.readouterr()
+    [row] = json.loads((tmp_path / "rows.json").read_text())
+    assert shown.err == f"p95 in ms: grpc pose {row['p95']:.1f}; limit 0.5\n"
+    assert row["requests"] % 16 == 0
+    assert shown.out.splitlines()[1].split()[:4] == ["grpc", "pose", str(row["requests"]), "0"]
+    header, line = (tmp_path / "rows.csv").read_text().splitlines()
+    assert dict(zip(header.split(","), line.split(","), strict=True)) == {key: str(value) for key, value in row.items()}
+
+
+def test_the_web_page_starts_a_scenario(photos, nowhere):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "loadtest.run", "--web", f"--web-port={port}", "--images", photos]
+    command += ["--grpc-url", nowhere, "--http-url", nowhere]
+    page = f"http://127.0.0.1:{port}"
+    http = urllib3.PoolManager(retries=urllib3.Retry(connect=10, backoff_factor=0.1))
+    # A session of its own, so that the signal reaches both processes as Ctrl-C in a terminal does.
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        try:
+            assert any("Starting web interface" in line for line in process.stderr)
+            assert b"crowds" in http.request("GET", page).data
+            wanted = {"user_count": "2", "spawn_rate": "2", "scenario": "photos", "rate": "20"}
+            assert http.request("POST", f"{page}/swarm", fields=wanted).json()["success"]
+            seen = (http.request("GET", f"{page}/stats/requests").json()["stats"] for _ in range(5000))
+            assert any({"grpc", "http"} <= {entry["method"] for entry in stats} for stats in seen)
+            os.killpg(process.pid, signal.SIGINT)
+            shown, _ = process.communicate(timeout=90)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 1  # nobody answered
+    assert {"grpc", "http", "pose"} <= set(shown.split())
+    assert not {"detect", "parts", "people"} & set(shown.split())

@@ -1,0 +1,55 @@
+"""What both applications share: how they are started, and what they answer."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import torch
+
+from poseclient import People
+from poseserve.in_process import InProcess
+from poseserve.repository import read_repository
+
+VARIABLE = "BASELINE"  # of the environment: processes that a server starts have it too
+READY = "this worker is ready"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """workers: processes that hold the networks. threads: of torch in each. at_once: in FastAPI the requests that a
+    worker computes side by side, in LitServe the most images of one batch. wait: seconds that LitServe waits for
+    further images."""
+
+    workers: int
+    threads: int
+    at_once: int
+    wait: float = 0.0
+    root: str = ""
+
+    def environment(self) -> dict[str, str]:
+        """For read_settings() in another process."""
+        return {VARIABLE: json.dumps(asdict(self)), "OMP_NUM_THREADS": str(self.threads)}
+
+
+def read_settings() -> Settings:
+    return Settings(**json.loads(os.environ[VARIABLE]))
+
+
+def load_pipeline(settings: Settings) -> InProcess:
+    """The networks of the repository below `root`; then says that it is ready."""
+    torch.set_num_threads(settings.threads)
+    cv2.setNumThreads(1)
+    repository = read_repository(Path(settings.root))
+    pipeline = InProcess(repository.folders[0], repository)
+    print(READY, flush=True)
+    return pipeline
+
+
+def as_json(people: People) -> dict[str, list]:
+    """The answer to a request."""
+    assert people.keypoints is not None
+    return {name: getattr(people, name).tolist() for name in ("boxes", "scores", "keypoints")}

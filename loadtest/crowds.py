@@ -1,0 +1,80 @@
+"""`python -m loadtest.crowds`: 40 people in one image, against the same people in eight images at once.
+
+The one image is the eight side by side, so that both have as many pixels. The boxes are given: every answer holds all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from demo.scene import render_scene
+from loadtest.filled import filled_repository
+from loadtest.overhead import measure
+from poseclient import PoseClient
+from poseserve.server import Server
+
+IMAGES, PEOPLE = 8, 5
+COLUMNS, HEIGHT, WIDTH = 4, 480, 640
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.crowds", description=__doc__)
+    parser.add_argument("--network", default="vitpose-s-coco_25", help="of the catalogue, with random weights")
+    parser.add_argument("--rounds", type=int, default=6)
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="poseserve-crowds-") as folder:
+        repository = filled_repository(Path(folder), [arguments.network])
+        with Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server:
+            times = compare(f"grpc://{server.grpc_url}", arguments.rounds)
+    medians = {way: float(np.median(values)) for way, values in times.items()}
+    print(f"{arguments.network}, {IMAGES * PEOPLE} people in given boxes, gRPC, in turns")
+    for way, milliseconds in medians.items():
+        print(f"{way:12} p50 {milliseconds:7.1f} ms")
+    print(f"{'ratio':12}     {medians['one image'] / medians['eight images']:7.2f}")
+    return 0
+
+
+def compare(url: str, rounds: int) -> dict[str, np.ndarray]:
+    """Milliseconds until all keypoints are there, of either way."""
+    scenes = list(islice(full_scenes(), IMAGES))
+    images, boxes = [jpeg(image) for image, _ in scenes], [boxes for _, boxes in scenes]
+    crowd, boxes_of_crowd = side_by_side(scenes)
+    with PoseClient(url, timeout=600) as client, ThreadPoolExecutor(IMAGES) as pool:
+        ways: dict[str, Callable[[bytes], object]] = {
+            "one image": lambda image: [client.pose_in_boxes(image, boxes_of_crowd)],
+            "eight images": lambda _: list(pool.map(client.pose_in_boxes, images, boxes)),
+        }
+        return measure(ways, jpeg(crowd), warm_up=1, rounds=rounds, requests=2)
+
+
+def full_scenes() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rendered scenes in which all PEOPLE found a place: u8 [HEIGHT, WIDTH, 3] RGB, boxes f32 [PEOPLE, 4]."""
+    for seed in count():
+        scene = render_scene(seed, (HEIGHT, WIDTH), PEOPLE)
+        if len(scene.people) == PEOPLE:
+            yield scene.image, np.stack([person.box for person in scene.people]).astype(np.float32)
+
+
+def side_by_side(scenes: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """One image of rows of COLUMNS scenes, and all their boxes in it."""
+    rows = [np.hstack([image for image, _ in scenes[i : i + COLUMNS]]) for i in range(0, len(scenes), COLUMNS)]
+    corners = [np.array([WIDTH * (i % COLUMNS), HEIGHT * (i // COLUMNS)], np.float32) for i in range(len(scenes))]
+    boxes = [boxes + np.tile(corner, 2) for (_, boxes), corner in zip(scenes, corners, strict=True)]
+    return np.vstack(rows), np.concatenate(boxes)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

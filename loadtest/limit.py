@@ -1,0 +1,215 @@
+"""`python -m loadtest.limit`: the share of what this machine can do that the server delivers.
+
+The network alone and the whole pipeline in one process, each in the best of several ways to use the cores, and the
+server at saturation, in turns in one run. Ratios are medians over the turns: load from elsewhere meets all of a turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count, cycle, islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from demo.evaluate import evaluation_scene
+from loadtest.filled import filled_repository
+from loadtest.load import LAPS, Answer, closed_load, steady, throughput
+from loadtest.machine import cpu_seconds
+from poseserve.in_process import InProcess
+from poseserve.repository import Repository
+from poseserve.server import Server, find_triton
+
+CORES = len(os.sched_getaffinity(0))
+BATCHES = 1, 2, 4, 8, 16  # of crops; a pose network works through more in chunks of 16
+GROUPS = 1, 2, 4, 8  # of images whose people are one batch
+SCENES, LEAST_PEOPLE = 12, 3
+
+Call = Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Way:
+    """To use the cores: `calls` side by side, each again and again, torch with `threads` in each. A call returns how
+    many people it dealt with."""
+
+    name: str
+    calls: Sequence[Call]
+    threads: int
+
+    def rate(self, seconds: float) -> float:
+        """People per second."""
+        torch.set_num_threads(self.threads)
+        return people_per_second(side_by_side(self.calls, seconds), len(self.calls))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.limit", description=__doc__)
+    parser.add_argument("--network", default="vitpose-s-coco_25", help="of the catalogue, with random weights")
+    parser.add_argument("--clients", type=int, default=16, help="requests in flight at the server")
+    parser.add_argument("--seconds", type=float, default=10, help="of a turn; the search takes a third of it each")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args(argv)
+    as_the_server("loadtest.limit", argv)
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory(prefix="poseserve-limit-") as folder:
+        repository = filled_repository(Path(folder), [arguments.network])
+        pipeline = InProcess(repository.folders[0], repository)
+        images = crowded(pipeline)
+        network, whole = (
+            best(title, ways, arguments.seconds / 3)
+            for title, ways in (
+                ("the network alone, people/s", network_ways(repository)),
+                ("the pipeline in one process, people/s", pipeline_ways(pipeline, images)),
+            )
+        )
+        with Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server:
+            rates, shares = in_turns(server, [network, whole], images, arguments)
+    print(f"\n{arguments.network}, {SCENES} images of {LEAST_PEOPLE} people or more, {arguments.rounds} rounds")
+    print(table(summary(rates)))
+    print(", ".join(f"{who} took {np.mean(share):.3f} of a core" for who, share in shares.items()))
+    return 0
+
+
+def as_the_server(module: str, argv: Sequence[str] | None) -> None:
+    """Start this program anew unless glibc's malloc and OpenMP are set as those of the embedded server."""
+    settings = server_settings()
+    if not settings.items() <= os.environ.items():
+        options = sys.argv[1:] if argv is None else argv
+        os.execve(sys.executable, [sys.executable, "-m", module, *options], os.environ | settings)
+
+
+def server_settings() -> dict[str, str]:
+    """The environment variables of glibc's malloc and of OpenMP that the embedded server is started with."""
+    with tempfile.TemporaryDirectory() as workspace:
+        environment = find_triton(Path(workspace)).environment
+    return {name: value for name, value in environment.items() if name.startswith(("MALLOC_", "OMP_"))}
+
+
+def crowded(pipeline: InProcess) -> list[bytes]:
+    """SCENES rendered scenes in which the detector finds LEAST_PEOPLE or more."""
+    scenes = (evaluation_scene(seed)[0] for seed in count())
+    return list(islice((image for image in scenes if len(pipeline.pose(image)) >= LEAST_PEOPLE), SCENES))
+
+
+def network_ways(repository: Repository) -> list[Way]:
+    """The pose network on batches of crops; what a crop shows does not change the time."""
+    pose = repository.default("pose")
+    network = torch.jit.load(str(repository.model_file(pose.name)))
+    height, width = pose.input_size
+
+    def call_of(batch: int) -> Call:
+        crops = torch.randint(256, (batch, height, width, 3), dtype=torch.uint8)
+        regions = torch.tensor([[width / 2, height / 2, width, height]]).repeat(batch, 1)
+
+        def call() -> int:
+            with torch.inference_mode():
+                return len(network(crops, regions))
+
+        return call
+
+    return [
+        Way(f"batch {batch}, {calls} x {threads} threads", [call_of(batch)] * calls, threads)
+        for batch in BATCHES
+        for calls, threads in splits(CORES)
+    ]
+
+
+def pipeline_ways(pipeline: InProcess, images: Sequence[bytes]) -> list[Way]:
+    """Decode, detect, crop, network, keypoints; the people of a group of images are one batch."""
+
+    def call_of(group: int, start: int) -> Call:
+        turn = islice(cycle(images), start * group, None)
+        return lambda: sum(map(len, pipeline.poses(list(islice(turn, group)))))
+
+    return [
+        Way(f"{group} images, {calls} x {threads} threads", [call_of(group, start) for start in range(calls)], threads)
+        for group in GROUPS
+        for calls, threads in splits(CORES)
+    ]
+
+
+def splits(cores: int) -> list[tuple[int, int]]:
+    """Calls side by side, threads of each: one with all cores, and one for each core."""
+    return sorted({(1, cores), (cores, 1)})
+
+
+def best(title: str, ways: Sequence[Way], seconds: float) -> Way:
+    """The fastest; prints the rate of each."""
+    rates = [way.rate(seconds) for way in ways]
+    print(table([(title, ""), *((way.name, f"{rate:.2f}") for way, rate in zip(ways, rates, strict=True))]))
+    return ways[int(np.argmax(rates))]
+
+
+def in_turns(
+    server: Server, ways: Sequence[Way], images: Sequence[bytes], arguments: argparse.Namespace
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """People per second of each way and of the server, round by round, and what share of a core whoever had no turn
+    took: the idle server, and this process, which is the clients."""
+    clients, seconds = arguments.clients, arguments.seconds
+    rates: dict[str, list[float]] = {way.name: [] for way in ways}
+    served = rates[f"server, {clients} clients"] = []
+    shares: dict[str, list[float]] = {"the idle server": [], "the clients": []}
+    for _ in range(arguments.rounds):
+        before, start = cpu_seconds(server.pid), time.perf_counter()
+        for way in ways:
+            rates[way.name].append(way.rate(seconds))
+        shares["the idle server"].append((cpu_seconds(server.pid) - before) / (time.perf_counter() - start))
+        start = time.perf_counter()
+        load = closed_load(f"grpc://{server.grpc_url}", "pose", images, clients, seconds)
+        shares["the clients"].append(load.cpu / (time.perf_counter() - start))
+        served.append(people_per_second(load.answers, clients))
+    return rates, shares
+
+
+def side_by_side(calls: Sequence[Call], seconds: float) -> list[Answer]:
+    """Each call again and again in a thread of its own, for `seconds` at least and LAPS times."""
+    end = time.perf_counter() + seconds
+
+    def work(call: Call) -> list[Answer]:
+        answers: list[Answer] = []
+        while time.perf_counter() < end or len(answers) < LAPS:
+            sent = time.perf_counter()
+            people = call()
+            answers.append(Answer(sent, time.perf_counter(), people))
+        return answers
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [answer for answers in pool.map(work, calls) for answer in answers]
+
+
+def people_per_second(answers: Sequence[Answer], users: int) -> float:
+    """While all `users` were at it."""
+    return throughput(answers, *steady(answers, users))[1]
+
+
+def paired(rates: Sequence[float], others: Sequence[float]) -> float:
+    """The median over the rounds of the one's rate by the other's in the same round."""
+    return float(np.median(np.divide(rates, others)))
+
+
+def summary(rates: Mapping[str, Sequence[float]]) -> list[tuple[str, ...]]:
+    """Rows of the table: the median rate of each, and the share that the last one reaches of it."""
+    *_, served = rates.values()
+    rows = [(name, f"{np.median(r):.2f}", f"{paired(served, r):.3f}") for name, r in rates.items()]
+    return [("", "people/s", "served / this"), *rows]
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """The rows in columns, the first one to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

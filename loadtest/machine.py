@@ -1,0 +1,66 @@
+"""The machine under load: what it is, and what a server takes of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import urllib.request
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+
+GAUGES = "nv_gpu_utilization", "nv_gpu_memory_used_bytes"
+
+
+def described(triton: str) -> str:
+    """Hardware and versions; `triton` is the server's own version."""
+    processor = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    cores = f"{len(os.sched_getaffinity(0))} cores of {processor[1] if processor else platform.machine()}"
+    versions = {"Python": platform.python_version(), "Triton": triton, "OpenCV": cv2.__version__}
+    versions |= {name: version(name) for name in ("torch", "numpy")}
+    return f"{', '.join([cores, *gpu_names()])}; {', '.join(f'{name} {number}' for name, number in versions.items())}"
+
+
+def gpu_names() -> list[str]:
+    """None where NVIDIA's driver is absent."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def cpu_seconds(pid: int) -> float:
+    """What the process and its children have computed."""
+    times = (process.cpu_times() for process in family(pid))
+    return sum(t.user + t.system for t in times)
+
+
+def resident_bytes(pid: int) -> int:
+    """Of the process and its children; a page that several of them map counts once (PSS)."""
+    return sum(process.memory_full_info().pss for process in family(pid))
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """The process and what it started, directly or not."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def read_metrics(url: str) -> str:
+    """The text of Triton's metrics; `url` is host:port."""
+    with urllib.request.urlopen(f"http://{url}/metrics", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def gpu_gauges(metrics: str) -> tuple[float, float] | None:
+    """The mean share of time in which the GPUs were busy, 0..1, and the bytes in use on all of them."""
+    shares, used = (
+        [float(value) for value in re.findall(rf"^{gauge}{{.*}} (\S+)$", metrics, re.MULTILINE)] for gauge in GAUGES
+    )
+    return (float(np.mean(shares)), sum(used)) if shares else None

@@ -1,0 +1,94 @@
+"""When a user sends. `wait` says for how many seconds nothing happens before the next `turn`, which sends."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+import uuid
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gevent.pool import Group
+
+BURST = 16  # requests
+
+
+class Frame(NamedTuple):
+    """camera: its name. number: counts from 0 in time. dropped: frames between the last one that was sent and this."""
+
+    camera: str
+    number: int
+    dropped: int
+
+
+Send = Callable[[float, Frame | None], None]  # due (time.perf_counter), and which frame; returns after the answer
+
+
+class Pace:
+    """The next request as soon as the answer is there."""
+
+    def __init__(self) -> None:
+        self.in_flight = Group()  # requests that `turn` does not wait for
+
+    def wait(self) -> float:
+        return 0
+
+    def turn(self, send: Send) -> None:
+        send(time.perf_counter(), None)
+
+
+class Camera(Pace):
+    """`fps` frames per second, one at a time: frames that are due before the last one was answered are dropped."""
+
+    def __init__(self, fps: float) -> None:
+        super().__init__()
+        self._name, self._fps = uuid.uuid4().hex[:8], fps
+        self._start = time.perf_counter() + random.uniform(0, 1 / fps)  # no two cameras at once
+        self._next = Frame(self._name, -1, 0)
+
+    def wait(self) -> float:
+        now, following = time.perf_counter(), self._next.number + 1
+        number = max(following, math.ceil((now - self._start) * self._fps))
+        self._next = Frame(self._name, number, number - following)
+        return max(0.0, self._due - now)
+
+    def turn(self, send: Send) -> None:
+        send(self._due, self._next)
+
+    @property
+    def _due(self) -> float:
+        return self._start + self._next.number / self._fps
+
+
+class Bursts(Pace):
+    """BURST requests at once, and a second or two of silence after the last answer."""
+
+    def wait(self) -> float:
+        return random.uniform(1, 2)
+
+    def turn(self, send: Send) -> None:
+        now = time.perf_counter()
+        for _ in range(BURST):
+            self.in_flight.spawn(send, now, None)
+        self.in_flight.join()
+
+
+class OpenLoop(Pace):
+    """Poisson arrivals, `rate` per second, whether or not the server keeps up.
+
+    Many such users together are Poisson arrivals too. A request's time counts from when it was due: were it counted
+    from when it was sent, a stall would be measured by one request and not by all that had to wait ("coordinated
+    omission").
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self._rate, self._due = rate, time.perf_counter()
+
+    def wait(self) -> float:
+        self._due += random.expovariate(self._rate)
+        return max(0.0, self._due - time.perf_counter())
+
+    def turn(self, send: Send) -> None:
+        self.in_flight.spawn(send, self._due, None)

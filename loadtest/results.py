@@ -1,0 +1,129 @@
+"""What a load test measured: requests, the table of them, and the limits that it has to keep."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+HEADER = ("protocol", "task", "requests", "failures", "dropped", "req/s", "people/s", "p50 ms", "p95 ms", "p99 ms")
+
+
+class Request(NamedTuple):
+    """due: seconds since the epoch. milliseconds: from then to the answer. people: in the answer. dropped: frames of
+    the same camera that were not sent before this one."""
+
+    protocol: str
+    task: str
+    due: float
+    milliseconds: float
+    failed: bool
+    people: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One task over one protocol. failures are among the requests, dropped frames are not; rates are per second of the
+    whole run, percentiles are milliseconds."""
+
+    protocol: str
+    task: str
+    requests: int
+    failures: int
+    dropped: int
+    rate: float
+    people_rate: float
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """max_failures: share of all requests. max_p95, max_p99: milliseconds of every task over every protocol. min_rate:
+    requests per second that were answered, in all."""
+
+    max_failures: float = 0.0
+    max_p95: float = np.inf
+    max_p99: float = np.inf
+    min_rate: float = 0.0
+
+
+def rows_of(requests: Iterable[Request]) -> list[Row]:
+    """The table. A percentile is the least time that so many requests, failed ones too, did not exceed."""
+    groups: dict[tuple[str, str], list[Request]] = defaultdict(list)
+    for request in requests:
+        groups[request.protocol, request.task].append(request)
+    everything = [request for group in groups.values() for request in group]
+    if not everything:
+        return []
+    elapsed = max(r.due + r.milliseconds / 1000 for r in everything) - min(r.due for r in everything)
+    return [
+        Row(
+            *key,
+            len(group),
+            sum(r.failed for r in group),
+            sum(r.dropped for r in group),
+            len(group) / elapsed,
+            sum(r.people for r in group) / elapsed,
+            *np.percentile([r.milliseconds for r in group], [50, 95, 99], method="inverted_cdf").tolist(),
+        )
+        for key, group in sorted(groups.items())
+    ]
+
+
+def broken(rows: Sequence[Row], limits: Limits) -> list[str]:
+    """A line for each limit that was not kept."""
+    if not rows:
+        return ["no request was sent"]
+    failures, requests = sum(row.failures for row in rows), sum(row.requests for row in rows)
+    rate = sum(row.rate * (1 - row.failures / row.requests) for row in rows)
+    lines = []
+    if failures > limits.max_failures * requests:
+        lines.append(f"{failures / requests:.2%} of the requests failed, limit {limits.max_failures:.2%}")
+    if rate < limits.min_rate:
+        lines.append(f"{rate:.1f} requests per second were answered, limit {limits.min_rate:g}")
+    for name, limit in (("p95", limits.max_p95), ("p99", limits.max_p99)):
+        over = [f"{row.protocol} {row.task} {getattr(row, name):.1f}" for row in rows if getattr(row, name) > limit]
+        if over:
+            lines.append(f"{name} in ms: {', '.join(over)}; limit {limit:g}")
+    return lines
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows in columns, and their sum."""
+    counted = ("requests", "failures", "dropped", "rate", "people_rate")
+    total = ("all", "", *(sum(getattr(row, key) for row in rows) for key in counted), "", "", "")
+    cells = [HEADER, *(tuple(map(_cell, vars(row).values())) for row in rows), tuple(map(_cell, total))]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ("  ".join([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])]) for row in cells)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def write_json(rows: Iterable[Row], file: Path) -> None:
+    """The rows as a list of objects."""
+    file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(file: Path) -> list[Row]:
+    """What `write_json` wrote."""
+    return [Row(**row) for row in json.loads(file.read_text(encoding="utf-8"))]
+
+
+def write_csv(rows: Iterable[Row], file: Path) -> None:
+    """The rows below a line with their fields' names."""
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(asdict, rows))

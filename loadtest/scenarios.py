@@ -1,0 +1,71 @@
+"""What users of the server send: images, and the tasks that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+CROWD = 20  # people of a crowded photo
+PAN = [*range(0, 320, 16), *range(320, 0, -16)]  # where the frames of a video begin in a scene of twice their width
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """tasks: methods of PoseClient, with their shares of the requests. render: images, u8 [h, w, 3] RGB, when no others
+    are given; those of a video in the order of time."""
+
+    tasks: Mapping[str, int]
+    render: Callable[[], list[np.ndarray]]
+
+
+def photos() -> list[np.ndarray]:
+    """One person or few."""
+    return [_rendered(seed, (480, 640), 1 + seed % 3) for seed in range(9)]
+
+
+def crowds() -> list[np.ndarray]:
+    """Many people in every image."""
+    return [_rendered(seed, (720, 1280), CROWD) for seed in range(3)]
+
+
+def video() -> list[np.ndarray]:
+    """A camera that pans to and fro before four people."""
+    scene = _rendered(3, (480, 960), 4)
+    return [scene[:, left : left + 640] for left in PAN]
+
+
+def any_scenes() -> list[np.ndarray]:
+    """Nobody to twelve people."""
+    return [_rendered(seed, (480, 640), None) for seed in range(8)]
+
+
+SCENARIOS = {
+    "photos": Scenario({"pose": 1}, photos),
+    "crowds": Scenario({"pose": 1}, crowds),
+    "video": Scenario({"pose": 1}, video),
+    "mixed": Scenario({"pose": 3, "detect": 1, "parts": 1, "people": 1}, any_scenes),
+    "bursts": Scenario({"pose": 1}, photos),
+}
+
+
+@cache
+def encoded_images(scenario: str, folder: str) -> list[bytes]:
+    """The JPEG files of the folder by name, or rendered ones; OSError when the folder holds none."""
+    if not folder:
+        scenes = SCENARIOS[scenario].render()
+        return [cv2.imencode(".jpg", scene[..., ::-1])[1].tobytes() for scene in scenes]
+    files = [path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in (".jpg", ".jpeg")]
+    if not files:
+        raise FileNotFoundError(f"{folder} holds no JPEG files")
+    return [path.read_bytes() for path in files]
+
+
+def _rendered(seed: int, size: tuple[int, int], people: int | None) -> np.ndarray:
+    from demo.scene import render_scene  # not needed where a folder is sent
+
+    return render_scene(seed, size, people).image

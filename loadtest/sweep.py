@@ -1,0 +1,254 @@
+"""`python -m loadtest.sweep`: throughput and latency by the number of requests in flight, and where the time goes.
+
+The client is a process of its own. Tables and pictures go to `performance.md` and `images/` of the folder `--out`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import re
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tritonclient.grpc import InferenceServerClient
+
+from demo.evaluate import evaluation_scene
+from loadtest import machine, plots
+from loadtest.filled import filled_repository
+from loadtest.load import Answer, Load, arrivals, closed_load, latencies, open_load, steady, throughput
+from loadtest.triton_statistics import STAGES, Step, read_counters, steps
+from poseserve.catalogue import REPOSITORIES
+from poseserve.server import Server
+
+SCENES = 8
+OPEN_SHARE, OPEN_LENGTH = 0.8, 5  # of the highest throughput; of the seconds of a closed run, for the sake of the p99
+TASKS = "detect", "pose", "people"
+BEGIN, END = "<!-- sweep:begin -->", "<!-- sweep:end -->"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server under load. url: grpc://host:port; pid and metrics (host:port) of one that was started here."""
+
+    url: str
+    pid: int | None = None
+    metrics: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One closed or open load, its beginning and end included. usage: what `usage_of` tells."""
+
+    answers: list[Answer]
+    steps: list[Step]
+    usage: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A closed run: images and people per second, milliseconds of the requests that were answered while all users
+    were at it, and the rows of an execution where they are most."""
+
+    users: int
+    images: float
+    people: float
+    p50: float
+    p95: float
+    p99: float
+    batch: float
+    run: Run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    images = [evaluation_scene(seed)[0] for seed in range(SCENES)]
+    with (
+        target_of(arguments.network, arguments.url) as target,
+        InferenceServerClient(target.url.removeprefix("grpc://")) as api,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,  # gRPC does not survive a fork
+    ):
+        pool.submit(arrivals, 1, 1).result()  # the client's imports, before the clock starts
+
+        def run(load: Callable[..., Load], amount: float, seconds: float) -> Run:
+            return measure(target, api, pool, load, arguments.ensemble, images, amount, seconds)
+
+        points = [point(users, run(closed_load, users, arguments.seconds)) for users in arguments.concurrency]
+        rate = OPEN_SHARE * extremes(points)[-1].images
+        opened = run(open_load, rate, OPEN_LENGTH * arguments.seconds)
+        hardware = machine.described(api.get_server_metadata().version)
+    command = shlex.join(["python", "-m", "loadtest.sweep", *(sys.argv[1:] if argv is None else argv)])
+    networks = arguments.url or arguments.network or "the networks of the tree"
+    about = f"Command: `{command}`. `{arguments.ensemble}` of {SCENES} rendered scenes, {networks}; {hardware}."
+    summary = conclusions(points, rate, opened)
+    draw(arguments.out / "images", points)
+    write_report(arguments.out / "performance.md", report(about, points, summary))
+    print("\n".join(summary))
+    return 0
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.sweep", description=__doc__)
+    parser.add_argument("--network", default="", help="of the catalogue, with random weights; else those of the tree")
+    parser.add_argument("--url", default="", help="grpc://host:port of a running server, instead of one of its own")
+    parser.add_argument("--ensemble", default="pose", help=f"{', '.join(TASKS)}, or one of these with .NETWORK")
+    parser.add_argument("--concurrency", type=counts, default=[1, 2, 4, 8, 16, 32, 64], help="1,2,4,...")
+    parser.add_argument("--seconds", type=float, default=10, help="of each closed run, at least")
+    parser.add_argument("--out", type=Path, default=Path("docs"))
+    arguments = parser.parse_args(argv)
+    if arguments.ensemble.partition(".")[0] not in TASKS:
+        parser.error(f"--ensemble {arguments.ensemble}: must be {', '.join(TASKS)}, or one of these with .NETWORK")
+    if arguments.network and arguments.url:
+        parser.error("--network is for a server of its own, --url names another")
+    return arguments
+
+
+def counts(text: str) -> list[int]:
+    """Ascending numbers from 1; ValueError for others."""
+    numbers = sorted({int(part) for part in text.split(",")})
+    if numbers[0] < 1:
+        raise ValueError(f"{numbers[0]} requests in flight")
+    return numbers
+
+
+@contextmanager
+def target_of(network: str, url: str) -> Iterator[Target]:
+    """The server at `url`, else a new one with this network of the catalogue, or with those of the tree."""
+    if url:
+        yield Target(url)
+        return
+    with tempfile.TemporaryDirectory(prefix="poseserve-sweep-") as folder:
+        repositories = filled_repository(Path(folder), [network]).folders if network else REPOSITORIES
+        with Server(repositories, http_port=0, grpc_port=0, metrics_port=0) as server:
+            yield Target(f"grpc://{server.grpc_url}", server.pid, server.metrics_url)
+
+
+def measure(
+    target: Target,
+    api: InferenceServerClient,
+    pool: ProcessPoolExecutor,
+    load: Callable[..., Load],
+    ensemble: str,
+    images: Sequence[bytes],
+    amount: float,
+    seconds: float,
+) -> Run:
+    """Run `load` in the process of `pool` and watch the server meanwhile. amount: users, or images per second."""
+    before, cpu, start = read_counters(api), _cpu_seconds(target), time.perf_counter()
+    future = pool.submit(load, target.url, ensemble, images, amount, seconds)
+    gauges = []
+    while not future.done():
+        if target.metrics:
+            gauges.append(machine.gpu_gauges(machine.read_metrics(target.metrics)))
+        wait([future], timeout=1)
+    elapsed = time.perf_counter() - start
+    usage = {"client cores": future.result().cpu / elapsed}
+    if target.pid:
+        usage["server cores"] = (_cpu_seconds(target) - cpu) / elapsed
+        usage["server MB"] = machine.resident_bytes(target.pid) / 1e6
+    if known := [gauge for gauge in gauges if gauge]:
+        usage["GPU"] = float(np.mean([share for share, _ in known]))
+        usage["GPU MB"] = max(used for _, used in known) / 1e6
+    # Triton counts the ensemble itself too, whose time is that of its steps.
+    parts = [step for step in steps(before, read_counters(api)) if step.model != ensemble]
+    return Run(future.result().answers, parts, usage)
+
+
+def _cpu_seconds(target: Target) -> float:
+    return machine.cpu_seconds(target.pid) if target.pid else 0.0
+
+
+def point(users: int, run: Run) -> Point:
+    """What a closed run of so many users says."""
+    begin, end = steady(run.answers, users)
+    images, people = throughput(run.answers, begin, end)
+    settled = [a for a in run.answers if begin <= a.answered <= end]
+    return Point(users, images, people, *latencies(settled), max(step.batch for step in run.steps), run)
+
+
+def extremes(points: Sequence[Point]) -> list[Point]:
+    """The fewest users, and those at the highest throughput."""
+    best = max(points, key=lambda p: p.images)
+    return [points[0], best] if best is not points[0] else [best]
+
+
+def conclusions(points: Sequence[Point], rate: float, opened: Run) -> list[str]:
+    """The lines that the program ends with; rate: of the open run, images per second."""
+    best, last = extremes(points)[-1], points[-1]
+    p50, p95, p99 = latencies(opened.answers)
+    return [
+        f"throughput at {last.users}: {last.images / best.images:.2f} of its maximum "
+        f"({best.images:.2f} images/s at {best.users})",
+        f"p99/p50 at {OPEN_SHARE:.0%}: {p99 / p50:.1f} ({len(opened.answers)} Poisson arrivals, {rate:.2f} images/s: "
+        f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms)",
+    ]
+
+
+def report(about: str, points: Sequence[Point], summary: Sequence[str]) -> str:
+    """The section of performance.md."""
+    runs = {
+        "in flight": [str(p.users) for p in points],
+        "images/s": [f"{p.images:.2f}" for p in points],
+        "people/s": [f"{p.people:.1f}" for p in points],
+        **{f"{name} ms": [f"{getattr(p, name):.0f}" for p in points] for name in ("p50", "p95", "p99")},
+        "rows of a batch": [f"{p.batch:.1f}" for p in points],
+        **{name: [_number(p.run.usage[name]) for p in points] for name in points[0].run.usage},
+    }
+    rows = [(p.users, step) for p in extremes(points) for step in p.run.steps]
+    spent = {
+        "in flight": [str(users) for users, _ in rows],
+        "step": [step.model for _, step in rows],
+        "rows of a batch": [f"{step.batch:.1f}" for _, step in rows],
+        **{f"{stage} ms": [f"{step.milliseconds[i]:.1f}" for _, step in rows] for i, stage in enumerate(STAGES)},
+    }
+    paragraphs = [
+        about,
+        markdown(runs),
+        "\n".join(f"- {line}" for line in summary),
+        "![Latency against throughput](images/latency-throughput.svg)",
+        "Where the time goes by Triton's statistics, means per request, with the fewest requests in flight and at the "
+        "highest throughput. Requests of one batch all wait for the whole of it.",
+        markdown(spent),
+        "![Where the time goes](images/steps.svg)",
+    ]
+    return "\n\n".join(paragraphs)
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def markdown(columns: Mapping[str, Sequence[str]]) -> str:
+    """A table."""
+    lines = [list(columns), ["---"] * len(columns), *zip(*columns.values(), strict=True)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def draw(folder: Path, points: Sequence[Point]) -> None:
+    """Writes the pictures that the report shows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    users, rates = [p.users for p in points], [p.images for p in points]
+    latency = {name: [getattr(p, name) for p in points] for name in ("p50", "p95", "p99")}
+    plots.latency_throughput(folder / "latency-throughput.svg", users, rates, latency)
+    plots.time_of_steps(folder / "steps.svg", {f"{p.users} in flight": p.run.steps for p in extremes(points)})
+
+
+def write_report(path: Path, section: str) -> None:
+    """Puts `section` between its marks in the file, or at the end of a file that has none."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    marked = f"{BEGIN}\n{section}\n{END}"
+    old = re.search(f"{BEGIN}.*{END}", text, re.DOTALL)
+    text = text[: old.start()] + marked + text[old.end() :] if old else f"{text}{marked}\n"
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

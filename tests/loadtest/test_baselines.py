@@ -1,0 +1,94 @@
+"""The baselines answer as the pipeline does, and whatever serves gets the same requests."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+
+from demo.evaluate import evaluation_scene
+from loadtest.baselines import environment
+from loadtest.baselines.compare import BASELINE, OURS, Load, check_equal, post, summary
+from loadtest.baselines.process import Baseline, fastapi_command, litserve_command
+from loadtest.baselines.settings import Settings, as_json, read_settings
+from loadtest.load import Answer
+from poseclient import People
+from poseserve.catalogue import ROOT
+from poseserve.in_process import InProcess
+
+SETTINGS = Settings(workers=1, threads=1, at_once=2, wait=0.01, root=str(ROOT))
+PEOPLE = People(np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.full((2, 17, 3), 7, np.float32), "coco_17")
+
+installed = pytest.mark.skipif(
+    not environment.is_made(), reason="`python -m loadtest.baselines.compare` installs the baselines"
+)
+
+
+@pytest.fixture(scope="module")
+def load() -> Load:
+    pipeline, images = InProcess(), [evaluation_scene(seed)[0] for seed in (45, 46)]
+    return Load(images, [pipeline.pose(image) for image in images], clients=3)
+
+
+@installed
+@pytest.mark.parametrize("command", [fastapi_command, litserve_command])
+def test_a_baseline_answers_as_the_pipeline_and_stands_still_between_its_turns(command, load):
+    with Baseline(command, SETTINGS) as baseline:
+        processes = psutil.Process(baseline.pid).children(recursive=True)
+        asleep = http.client.HTTPConnection(baseline.url, timeout=2)
+        with contextlib.closing(asleep), pytest.raises(TimeoutError):
+            post(asleep, BASELINE, load.images[0])
+        with baseline.awake():
+            load.check(baseline.url)
+            answers = load.on(baseline.url, BASELINE, 0)
+    assert len(answers) >= load.clients
+    _, left = psutil.wait_procs(processes, timeout=30)
+    assert not left
+
+
+def test_poseserve_gets_the_same_requests_and_gives_the_same_answers(server, load):
+    load.check_ours(server.http_url)
+    people = {len(p) for p in load.people}
+    assert {answer.people for answer in load.on(server.http_url, OURS, 0)} == people
+
+
+def test_an_answer_that_is_none_ends_the_comparison(server, load):
+    broken = replace(load, images=[b"no image"] * len(load.people))
+    with pytest.raises(RuntimeError, match=r"answered 400: .*IMAGE is not an image"):
+        broken.on(server.http_url, OURS, 0)
+
+
+def test_a_baseline_that_ends_at_once_says_why(monkeypatch):
+    monkeypatch.setattr("loadtest.baselines.process.PYTHON", "python3")
+    with (
+        pytest.raises(RuntimeError, match="no such application"),
+        Baseline(lambda *_: ["-c", "raise SystemExit('no such application')"], SETTINGS),
+    ):
+        pass
+
+
+def test_other_keypoints_are_refused():
+    check_equal(np.array(as_json(PEOPLE)["keypoints"]) + 0.005, PEOPLE)
+    for others in (np.full((2, 17, 3), 7.02), np.full((1, 17, 3), 7)):
+        with pytest.raises(RuntimeError, match="differ"):
+            check_equal(others, PEOPLE)
+
+
+def test_settings_reach_other_processes(monkeypatch):
+    for name, value in SETTINGS.environment().items():
+        monkeypatch.setenv(name, value)
+    assert read_settings() == SETTINGS
+
+
+def test_ratios_are_ours_by_theirs_in_the_same_round():
+    def turn(seconds: float) -> list[Answer]:
+        return [Answer(i * seconds, (i + 1) * seconds, 2) for i in range(6)]
+
+    answers = {"poseserve": [turn(0.1), turn(0.2)], "FastAPI": [turn(0.2), turn(0.4)]}
+    rows = summary(answers, clients=1)
+    assert rows[1] == ("poseserve", "15.0", "150.0", "200.0", "1.000")
+    assert rows[2] == ("FastAPI", "7.5", "300.0", "400.0", "2.000")
