@@ -238,12 +238,12 @@ def test_the_catalogue_is_a_table_and_json(root, capsys):
     assert main(["catalogue", "--json", "--task", "depth", "--root", str(root)]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["task"] for row in rows} == {"depth"}
-    assert not any(row["installed"] for row in rows)
+    assert {row["name"] for row in rows if row["installed"]} == {"demo_depth"}
 
 
 def test_the_committed_state_installs_the_demo_networks_alone():
     repository = read_repository(ROOT)
-    assert set(repository.networks) == {"demo_detector", "demo_pose", "demo_parts"}
+    assert set(repository.networks) == {"demo_detector", "demo_pose", "demo_parts", "demo_depth", "demo_normals"}
 
 
 def test_existing_downloads_are_used_in_place(tmp_path, monkeypatch):
