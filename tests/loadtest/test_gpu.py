@@ -16,6 +16,7 @@ CPU = torch.device("cpu")
 SMALL = CATALOGUE["vitpose-s-coco_25"]
 
 
+@pytest.mark.slow
 def test_a_network_goes_from_random_weights_through_a_real_server(tmp_path):
     repository = gpu.install(tmp_path, SMALL, CPU)
     with torch.no_grad():

@@ -54,6 +54,7 @@ def pipeline(precision: str, tasks: list[str], folder: Path) -> InProcess:
     return InProcess(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", NETWORKS)
 def test_files_are_half_as_large(task, tmp_path):
     sizes = {precision: exported(task, precision, tmp_path / precision).stat().st_size for precision in zoo.DTYPES}

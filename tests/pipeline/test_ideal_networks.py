@@ -109,6 +109,8 @@ def client(tmp_path_factory) -> Iterator[PoseClient]:
         export(contract, example(network), root / "model_repository" / network.name / "1" / "model.pt")
         table = SPOTS if network is pose else None
         repository = repository.with_network(Installed(network, keypoint_table=table))
+        if network is not pose:
+            repository = repository.with_default(network.task, network.name)
     write_configs(repository)
     with (
         Server([root / folder for folder in FOLDERS], http_port=0, grpc_port=0, metrics_port=0) as server,
