@@ -32,7 +32,7 @@ def nowhere():
 
 
 def test_every_task_is_answered_over_both_protocols(photos, server):
-    rows, log = run_locust(server.grpc_url, server.http_url, seconds=8, users=2, images=photos)
+    rows, log = run_locust(server.grpc_url, server.http_url, seconds=15, users=2, images=photos)
     assert {(row.protocol, row.task) for row in rows} == TASKS, log
     assert all(row.requests > 0 and row.failures == row.dropped == 0 for row in rows), log
     assert all(0 < row.p50 <= row.p95 <= row.p99 for row in rows)
