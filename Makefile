@@ -53,6 +53,9 @@ loadtest-web: $(VENV)/.developing  ## a server and Locust's web page on http://1
 overhead: $(VENV)/.developing  ## what the server adds to the same steps run in one process
 	$(BIN)/python -m loadtest.overhead
 
+# Otherwise glibc gives the pages of every large tensor back, and half of the time goes into faulting them in again.
+train: export MALLOC_MMAP_THRESHOLD_ = 1073741824
+train: export MALLOC_TRIM_THRESHOLD_ = 4294967296
 train: $(VENV)/.developing  ## render scenes, train the demo networks and export them (hours; resumable)
 	$(BIN)/python -m demo.dataset
 	for task in detector pose parts pose_133 geometry; do $(BIN)/python -m demo.train $$task || exit 1; done

@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from demo.scene import render_scene
 from loadtest.filled import filled_repository
 from loadtest.overhead import measure
+from loadtest.scenarios import jpeg
 from poseclient import PoseClient
 from poseserve.server import Server
 
@@ -47,13 +47,14 @@ def compare(url: str, rounds: int) -> dict[str, np.ndarray]:
     """Milliseconds until all keypoints are there, of either way."""
     scenes = list(islice(full_scenes(), IMAGES))
     images, boxes = [jpeg(image) for image, _ in scenes], [boxes for _, boxes in scenes]
-    crowd, boxes_of_crowd = side_by_side(scenes)
+    image, boxes_of_crowd = side_by_side(scenes)
+    crowd = jpeg(image)
     with PoseClient(url, timeout=600) as client, ThreadPoolExecutor(IMAGES) as pool:
-        ways: dict[str, Callable[[bytes], object]] = {
-            "one image": lambda image: [client.pose_in_boxes(image, boxes_of_crowd)],
-            "eight images": lambda _: list(pool.map(client.pose_in_boxes, images, boxes)),
+        ways: dict[str, Callable[[], object]] = {
+            "one image": lambda: client.pose_in_boxes(crowd, boxes_of_crowd),
+            "eight images": lambda: list(pool.map(client.pose_in_boxes, images, boxes)),
         }
-        return measure(ways, jpeg(crowd), warm_up=1, rounds=rounds, requests=2)
+        return measure(ways, warm_up=1, rounds=rounds, requests=2)
 
 
 def full_scenes() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -70,10 +71,6 @@ def side_by_side(scenes: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.nd
     corners = [np.array([WIDTH * (i % COLUMNS), HEIGHT * (i // COLUMNS)], np.float32) for i in range(len(scenes))]
     boxes = [boxes + np.tile(corner, 2) for (_, boxes), corner in zip(scenes, corners, strict=True)]
     return np.vstack(rows), np.concatenate(boxes)
-
-
-def jpeg(image: np.ndarray) -> bytes:
-    return cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
 
 
 if __name__ == "__main__":

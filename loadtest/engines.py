@@ -19,29 +19,26 @@ import torch
 from openvino.properties import hint
 from torch import nn
 
+from loadtest.filled import filled_checkpoint
 from loadtest.overhead import measure
 from poseserve import zoo
 from poseserve.catalogue import CATALOGUE, Network
-from poseserve.install import exporter
-from poseserve.repository import FORMATS, Deployment
+from poseserve.repository import Deployment
+from poseserve.tune import exporting
 
-Call = Callable[[bytes], object]  # what `measure` calls; the argument is of no use here
+Call = Callable[[], object]
 
 
 def engines(network: Network, arrays: tuple[np.ndarray, ...], folder: Path) -> Iterator[tuple[str, Call]]:
     """Name and call of each, all with the same arrays: a batch of the contract's inputs."""
-    checkpoint = folder / "weights.pth"
-    torch.manual_seed(0)
-    torch.save(zoo.build(network).state_dict(), checkpoint)
+    export = exporting(network, filled_checkpoint(network, folder))
     tensors = [torch.from_numpy(array) for array in arrays]
 
     def exported(deployment: Deployment) -> str:
-        file = folder / deployment.precision / FORMATS[deployment.format]
-        exporter(deployment.format)(zoo.load(network, checkpoint, deployment), zoo.example(network), file)
-        return str(file)
+        return str(export(deployment, folder / deployment.precision))
 
     def of_torch(module: Callable[..., torch.Tensor]) -> Call:
-        def call(_: bytes) -> object:
+        def call() -> object:
             with torch.inference_mode():
                 return module(*tensors)
 
@@ -50,7 +47,7 @@ def engines(network: Network, arrays: tuple[np.ndarray, ...], folder: Path) -> I
     def of_openvino(precision: openvino.Type) -> Call:
         model = openvino.Core().compile_model(file, "CPU", dict([hint.inference_precision(precision)]))
         request = model.create_infer_request()
-        return lambda _: request.infer(list(arrays))
+        return lambda: request.infer(list(arrays))
 
     for precision in ("fp32", "bf16"):
         deployment = Deployment(precision=precision)
@@ -59,7 +56,7 @@ def engines(network: Network, arrays: tuple[np.ndarray, ...], folder: Path) -> I
     file = exported(Deployment(format="onnx"))
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [tensor.name for tensor in session.get_inputs()]
-    yield "ONNX Runtime fp32", lambda _: session.run(None, dict(zip(names, arrays, strict=True)))
+    yield "ONNX Runtime fp32", lambda: session.run(None, dict(zip(names, arrays, strict=True)))
     yield "OpenVINO fp32", of_openvino(openvino.Type.f32)
     yield "OpenVINO bf16", of_openvino(openvino.Type.bf16)
 
@@ -85,7 +82,7 @@ def main() -> None:
     arrays = tuple(x.numpy().repeat(args.rows, 0) for x in zoo.example(network))
     with tempfile.TemporaryDirectory() as folder:
         ways = dict(engines(network, arrays, Path(folder)))
-        times = measure(ways, b"", warm_up=3, rounds=5, requests=3)
+        times = measure(ways, warm_up=3, rounds=5, requests=3)
     rates = {name: args.rows / np.median(values) * 1000 for name, values in times.items()}
     print(f"{network.name}, {args.rows} rows a call, {len(os.sched_getaffinity(0))} cores")
     for name, rate in sorted(rates.items(), key=lambda item: -item[1]):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import torch
 
-from poseserve import install, zoo
-from poseserve.catalogue import CATALOGUE, FOLDERS, ROOT
+from poseserve import install, tune, zoo
+from poseserve.catalogue import CATALOGUE, FOLDERS, ROOT, Network
 from poseserve.repository import Deployment, Installed, Repository, read_repository
+
+PEOPLE = 4  # in an image, for `fastest`
 
 
 def filled_repository(root: Path, names: Iterable[str], deployment: Deployment | None = None) -> Repository:
@@ -22,10 +24,24 @@ def filled_repository(root: Path, names: Iterable[str], deployment: Deployment |
     for name in names:
         network = CATALOGUE[name]
         with tempfile.TemporaryDirectory() as folder:
-            checkpoint = Path(folder) / f"{name}.pth"
-            torch.manual_seed(0)
-            torch.save(zoo.build(network).state_dict(), checkpoint)
+            checkpoint = filled_checkpoint(network, Path(folder))
             installed = Installed(network, deployment or Deployment())
             repository = install.add(repository, installed, checkpoint, say=lambda _: None).repository
         repository = install.choose(repository, network.task, name).repository
     return repository
+
+
+def filled_checkpoint(network: Network, folder: Path) -> Path:
+    """A file of its weights, the same ones in every run."""
+    file = folder / f"{network.name}.pth"
+    torch.manual_seed(0)
+    torch.save(zoo.build(network).state_dict(), file)
+    return file
+
+
+def fastest(name: str, engines: Iterable[Deployment]) -> Deployment:
+    """What `poseserve tune` proposes for this network of the catalogue; prints what it tries."""
+    network = CATALOGUE[name]
+    with tempfile.TemporaryDirectory() as folder:
+        exported = tune.exporting(network, filled_checkpoint(network, Path(folder)))
+        return tune.tune(network, exported, engines, PEOPLE)

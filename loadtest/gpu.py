@@ -28,6 +28,7 @@ from loadtest.filled import filled_repository
 from poseclient import AsyncPoseClient
 from poseserve import tensors, zoo
 from poseserve.catalogue import CATALOGUE, Network
+from poseserve.columns import columns
 from poseserve.config import write_configs
 from poseserve.export import export
 from poseserve.repository import Deployment, Installed, Repository
@@ -279,14 +280,13 @@ def measure(
 
 
 def table(rows: Sequence[Row], networks: Sequence[Network], work: Mapping[str, int], rate: float) -> str:
-    """In columns, network by network. work: FLOP of a crop; rate: FLOP per second of the matrix product."""
+    """Network by network. work: FLOP of a crop; rate: FLOP per second of the matrix product."""
     cells: list[tuple[str, ...]] = [HEADER]
     for network in networks:
         mine = [row for row in rows if row.network == network.name]
         alone = max((row.crops or 0 for row in mine if row.way == "TorchScript"), default=0)
         cells += [_cells(row, work[network.name], rate, alone, moved(network)) for row in mine]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+    return columns(cells, left=len(HEADER))
 
 
 def _cells(row: Row, work: int, rate: float, alone: float, kilobytes: tuple[int, int]) -> tuple[str, ...]:

@@ -22,15 +22,16 @@ import numpy as np
 import torch
 
 from demo.evaluate import evaluation_scene
-from loadtest.filled import filled_repository
+from loadtest.filled import fastest, filled_repository
 from loadtest.load import LAPS, Answer, closed_load, steady, throughput
 from loadtest.machine import cpu_seconds
+from poseserve.columns import columns
 from poseserve.in_process import InProcess
-from poseserve.repository import Repository
+from poseserve.repository import Deployment, Repository
 from poseserve.server import Server, find_triton
 
 CORES = len(os.sched_getaffinity(0))
-BATCHES = 1, 2, 4, 8, 16  # of crops; a pose network works through more in chunks of 16
+BATCHES = 1, 2, 4, 8, 16  # of crops; a pose network on a CPU works through more in chunks of 8
 GROUPS = 1, 2, 4, 8  # of images whose people are one batch
 SCENES, LEAST_PEOPLE = 12, 3
 
@@ -62,8 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_the_server("loadtest.limit", argv)
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory(prefix="poseserve-limit-") as folder:
-        repository = filled_repository(Path(folder), [arguments.network])
-        pipeline = InProcess(repository.folders[0], repository)
+        deployment = fastest(arguments.network, [Deployment()])  # TorchScript, as in one process
+        repository = filled_repository(Path(folder), [arguments.network], deployment)
+        pipeline = InProcess(repository)
         images = crowded(pipeline)
         network, whole = (
             best(title, ways, arguments.seconds / 3)
@@ -75,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server:
             rates, shares = in_turns(server, [network, whole], images, arguments)
     print(f"\n{arguments.network}, {SCENES} images of {LEAST_PEOPLE} people or more, {arguments.rounds} rounds")
-    print(table(summary(rates)))
+    print(columns(summary(rates), left=1))
     print(", ".join(f"{who} took {np.mean(share):.3f} of a core" for who, share in shares.items()))
     return 0
 
@@ -146,7 +148,7 @@ def splits(cores: int) -> list[tuple[int, int]]:
 def best(title: str, ways: Sequence[Way], seconds: float) -> Way:
     """The fastest; prints the rate of each."""
     rates = [way.rate(seconds) for way in ways]
-    print(table([(title, ""), *((way.name, f"{rate:.2f}") for way, rate in zip(ways, rates, strict=True))]))
+    print(columns([(title, ""), *((w.name, f"{rate:.2f}") for w, rate in zip(ways, rates, strict=True))], left=1))
     return ways[int(np.argmax(rates))]
 
 
@@ -202,13 +204,6 @@ def summary(rates: Mapping[str, Sequence[float]]) -> list[tuple[str, ...]]:
     *_, served = rates.values()
     rows = [(name, f"{np.median(r):.2f}", f"{paired(served, r):.3f}") for name, r in rates.items()]
     return [("", "people/s", "served / this"), *rows]
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """The rows in columns, the first one to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
 
 
 if __name__ == "__main__":

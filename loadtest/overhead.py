@@ -4,13 +4,11 @@ The networks cost nothing, so the difference is the price of the plumbing: gRPC,
 and their copies of the image. Both are measured in turns in one run.
 """
 
-import os
-import platform
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,6 +19,7 @@ from google.protobuf import text_format
 from torch import Tensor, nn
 from tritonclient.grpc import model_config_pb2 as pb
 
+from loadtest import machine
 from poseclient import People, PoseClient
 from poseserve.catalogue import ENSEMBLE, MODEL_REPOSITORY, PREPROCESS
 from poseserve.in_process import InProcess
@@ -80,19 +79,17 @@ def picture() -> bytes:
     return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 
-def measure(
-    ways: dict[str, Callable[[bytes], object]], encoded: bytes, warm_up: int, rounds: int, requests: int
-) -> dict[str, np.ndarray]:
+def measure(ways: dict[str, Callable[[], object]], warm_up: int, rounds: int, requests: int) -> dict[str, np.ndarray]:
     """Milliseconds of every call, by way; they take turns, so that a change of load meets all of them."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for call in ways.values():
         for _ in range(warm_up):
-            call(encoded)
+            call()
     for _ in range(rounds):
         for name, call in ways.items():
             for _ in range(requests):
                 start = time.perf_counter()
-                call(encoded)
+                call()
                 times[name].append(1000 * (time.perf_counter() - start))
     return {name: np.array(values) for name, values in times.items()}
 
@@ -108,17 +105,20 @@ def main() -> None:
     cv2.setNumThreads(1)
     encoded = picture()
     with tempfile.TemporaryDirectory(prefix="poseserve-overhead-") as name:
-        networks = Path(name)
+        networks = Path(name) / MODEL_REPOSITORY.name
         write_free_networks(networks)
-        local = InProcess(networks)
+        local = InProcess(replace(read_repository(), root=Path(name)))
         with (
             Server([networks, PREPROCESS, ENSEMBLE], http_port=0, grpc_port=0, metrics_port=0) as server,
             PoseClient(f"grpc://{server.grpc_url}") as client,
             tritonclient.grpc.InferenceServerClient(server.grpc_url) as api,
         ):
             check_equal(client.pose(encoded), local.pose(encoded))
-            ways: dict[str, Callable[[bytes], object]] = {"server": client.pose, "one process": local.pose}
-            times = measure(ways, encoded, WARM_UP, ROUNDS, REQUESTS_PER_ROUND)
+            ways: dict[str, Callable[[], object]] = {
+                "server": lambda: client.pose(encoded),
+                "one process": lambda: local.pose(encoded),
+            }
+            times = measure(ways, WARM_UP, ROUNDS, REQUESTS_PER_ROUND)
             triton = api.get_server_metadata().version
     print(f"pose, a JPEG of 1920 x 1080 ({len(encoded) // 1000} kB), {PEOPLE} people, gRPC, concurrency 1")
     print(f"{ROUNDS * REQUESTS_PER_ROUND} requests each way, in turns of {REQUESTS_PER_ROUND}")
@@ -126,9 +126,7 @@ def main() -> None:
     percentiles["difference"] = percentiles["server"] - percentiles["one process"]
     for way, (median, p95) in percentiles.items():
         print(f"{way:12} p50 {median:6.1f} ms   p95 {p95:6.1f} ms")
-    versions = {"Python": platform.python_version(), "Triton": triton, "OpenCV": cv2.__version__}
-    versions |= {name: version(name) for name in ("tritonclient", "torch", "numpy")}
-    print(f"{os.cpu_count()} cores,", ", ".join(f"{name} {number}" for name, number in versions.items()))
+    print(machine.described(triton))
 
 
 if __name__ == "__main__":

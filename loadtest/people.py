@@ -30,11 +30,11 @@ def main() -> None:
         assert pose.keypoints is not None
         if not (np.array_equal(people.keypoints, pose.keypoints) and np.array_equal(people.mask, mask)):
             raise RuntimeError("`people` answers otherwise than `pose` and `parts`")
-        ways: dict[str, Callable[[bytes], object]] = {
-            "people": client.people,
-            "pose, parts": lambda image: (client.pose(image), client.parts(image)),
+        ways: dict[str, Callable[[], object]] = {
+            "people": lambda: client.people(encoded),
+            "pose, parts": lambda: (client.pose(encoded), client.parts(encoded)),
         }
-        times = measure(ways, encoded, warm_up=5, rounds=6, requests=5)
+        times = measure(ways, warm_up=5, rounds=6, requests=5)
     print(f"{len(people)} people, gRPC, concurrency 1, equal answers")
     medians = {way: float(np.median(values)) for way, values in times.items()}
     for way, milliseconds in medians.items():

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from poseserve.columns import columns
+
 HEADER = ("protocol", "task", "requests", "failures", "dropped", "req/s", "people/s", "p50 ms", "p95 ms", "p99 ms")
 
 
@@ -101,10 +103,7 @@ def table(rows: Sequence[Row]) -> str:
     """The rows in columns, and their sum."""
     counted = ("requests", "failures", "dropped", "rate", "people_rate")
     total = ("all", "", *(sum(getattr(row, key) for row in rows) for key in counted), "", "", "")
-    cells = [HEADER, *(tuple(map(_cell, vars(row).values())) for row in rows), tuple(map(_cell, total))]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ("  ".join([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])]) for row in cells)
-    return "\n".join(line.rstrip() for line in lines)
+    return columns([HEADER, *(tuple(map(_cell, vars(row).values())) for row in rows), tuple(map(_cell, total))], left=2)
 
 
 def _cell(value: object) -> str:

@@ -58,11 +58,16 @@ def encoded_images(scenario: str, folder: str) -> list[bytes]:
     """The JPEG files of the folder by name, or rendered ones; OSError when the folder holds none."""
     if not folder:
         scenes = SCENARIOS[scenario].render()
-        return [cv2.imencode(".jpg", scene[..., ::-1])[1].tobytes() for scene in scenes]
+        return [jpeg(scene) for scene in scenes]
     files = [path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in (".jpg", ".jpeg")]
     if not files:
         raise FileNotFoundError(f"{folder} holds no JPEG files")
     return [path.read_bytes() for path in files]
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    """The file of u8 [h, w, 3] RGB."""
+    return cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
 
 
 def _rendered(seed: int, size: tuple[int, int], people: int | None) -> np.ndarray:

@@ -11,13 +11,13 @@ import itertools
 import sys
 from collections.abc import Iterator, Sequence
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from demo.scene import render_scene
 from loadtest.load import TIMEOUT
 from loadtest.machine import resident_bytes
+from loadtest.scenarios import jpeg
 from poseclient import AsyncPoseClient, PoseServerError
 from poseserve.catalogue import REPOSITORIES
 from poseserve.server import Server
@@ -73,8 +73,7 @@ async def ask(client: AsyncPoseClient, work: Iterator[tuple[tuple[bytes, bool], 
 
 def encoded(height: int, width: int, people: int) -> bytes:
     """A JPEG of a rendered scene."""
-    image = render_scene(0, (height, width), people).image
-    return cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
+    return jpeg(render_scene(0, (height, width), people).image)
 
 
 def slope(values: Sequence[float]) -> float:

@@ -23,25 +23,29 @@ from tritonclient.grpc import InferenceServerClient
 
 from demo.evaluate import evaluation_scene
 from loadtest import machine, plots
-from loadtest.filled import filled_repository
+from loadtest.filled import fastest, filled_repository
 from loadtest.load import Answer, Load, arrivals, closed_load, latencies, open_load, steady, throughput
 from loadtest.triton_statistics import STAGES, Step, read_counters, steps
 from poseserve.catalogue import REPOSITORIES
 from poseserve.server import Server
+from poseserve.tune import describe, engines
 
 SCENES = 8
 OPEN_SHARE, OPEN_LENGTH = 0.8, 5  # of the highest throughput; of the seconds of a closed run, for the sake of the p99
+PRECISIONS = "fp32", "bf16"
 TASKS = "detect", "pose", "people"
 BEGIN, END = "<!-- sweep:begin -->", "<!-- sweep:end -->"
 
 
 @dataclass(frozen=True)
 class Target:
-    """A server under load. url: grpc://host:port; pid and metrics (host:port) of one that was started here."""
+    """A server under load. url: grpc://host:port; pid and metrics (host:port) of one that was started here; networks:
+    what it serves, in words."""
 
     url: str
     pid: int | None = None
     metrics: str | None = None
+    networks: str = "the networks of the tree"
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         opened = run(open_load, rate, OPEN_LENGTH * arguments.seconds)
         hardware = machine.described(api.get_server_metadata().version)
     command = shlex.join(["python", "-m", "loadtest.sweep", *(sys.argv[1:] if argv is None else argv)])
-    networks = arguments.url or arguments.network or "the networks of the tree"
-    about = f"Command: `{command}`. `{arguments.ensemble}` of {SCENES} rendered scenes, {networks}; {hardware}."
+    about = f"Command: `{command}`. `{arguments.ensemble}` of {SCENES} rendered scenes, {target.networks}; {hardware}."
     summary = conclusions(points, rate, opened)
     draw(arguments.out / "images", points)
     write_report(arguments.out / "performance.md", report(about, points, summary))
@@ -123,12 +126,16 @@ def counts(text: str) -> list[int]:
 def target_of(network: str, url: str) -> Iterator[Target]:
     """The server at `url`, else a new one with this network of the catalogue, or with those of the tree."""
     if url:
-        yield Target(url)
+        yield Target(url, networks=url)
         return
+    repositories, networks = REPOSITORIES, Target.networks
     with tempfile.TemporaryDirectory(prefix="poseserve-sweep-") as folder:
-        repositories = filled_repository(Path(folder), [network]).folders if network else REPOSITORIES
+        if network:
+            deployment = fastest(network, engines(PRECISIONS))
+            repositories = filled_repository(Path(folder), [network], deployment).folders
+            networks = f"{network} as `poseserve tune` proposes, `{describe(deployment)}`"
         with Server(repositories, http_port=0, grpc_port=0, metrics_port=0) as server:
-            yield Target(f"grpc://{server.grpc_url}", server.pid, server.metrics_url)
+            yield Target(f"grpc://{server.grpc_url}", server.pid, server.metrics_url, networks)
 
 
 def measure(

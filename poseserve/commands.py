@@ -24,6 +24,7 @@ from poseserve.catalogue import (
     TASKS,
     Network,
 )
+from poseserve.columns import columns
 from poseserve.costs import costs
 from poseserve.hot import tell_server
 from poseserve.repository import (
@@ -107,11 +108,9 @@ HEADINGS = {
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows in columns, two spaces apart."""
+    """A line for each network."""
     cells = [list(HEADINGS.values()), *([_cell(key, row[key]) for key in HEADINGS] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
-    return "\n".join(lines)
+    return columns(cells, left=len(HEADINGS))
 
 
 def _cell(key: str, value: Any) -> str:
@@ -265,7 +264,7 @@ def _tune_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _tune(args: argparse.Namespace) -> int:
-    from poseserve import install, tune, zoo
+    from poseserve import tune
 
     repository = read_repository(args.root)
     installed = repository.networks.get(args.name)
@@ -276,14 +275,7 @@ def _tune(args: argparse.Namespace) -> int:
         file = repository.model_file(network.name)
         best = tune.tune(network, lambda deployment, folder: file, [installed.deployment], args.people)
     else:
-        checkpoint = args.checkpoint or official_weights(network, args.accept_licence)
-
-        def exported(deployment: Deployment, folder: Path) -> Path:
-            file = folder / FORMATS[deployment.format]
-            contract = zoo.load(network, checkpoint, deployment)
-            install.exporter(deployment.format)(contract, zoo.example(network), file)
-            return file
-
+        exported = tune.exporting(network, args.checkpoint or official_weights(network, args.accept_licence))
         best = tune.tune(network, exported, tune.engines(args.precision), args.people)
     print(f"fastest here: poseserve add {network.name} {tune.describe(best)}")
     return 0

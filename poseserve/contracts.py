@@ -126,7 +126,7 @@ class PoseContract(nn.Module):
     """u8 [B, H, W, 3] crops and f32 [B, 4] regions -> f32 [B, K, 3] keypoints in image pixels.
 
     decode: one of the modules above. Regions without area are nobody: their rows are zero and the network never sees
-    them.
+    them. chunk: rows that the network sees at once on a GPU, cpu_chunk on the CPU, whose caches hold fewer.
     """
 
     def __init__(
@@ -136,16 +136,17 @@ class PoseContract(nn.Module):
         keypoints: int,
         normalise: nn.Module | None = None,
         chunk: int = 16,
+        cpu_chunk: int = 8,
     ) -> None:
         super().__init__()
         self.normalise, self.network, self.decode = normalise or Normalise(), network, decode
-        self.keypoints, self.chunk = keypoints, chunk
+        self.keypoints, self.chunk, self.cpu_chunk = keypoints, chunk, cpu_chunk
 
     def forward(self, crops: Tensor, regions: Tensor) -> Tensor:
         people = torch.zeros(crops.shape[0], self.keypoints, 3, device=regions.device)
         somebody = torch.nonzero((regions[:, 2] > 0) & (regions[:, 3] > 0)).squeeze(1)
         if somebody.numel() > 0:
-            for rows in somebody.split(self.chunk):
+            for rows in somebody.split(self.chunk if crops.is_cuda else self.cpu_chunk):
                 people[rows] = self.decode(self.network(self.normalise(crops[rows])), regions[rows])
         return people
 

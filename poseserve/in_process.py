@@ -6,14 +6,13 @@ import importlib
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import torch
 
 from poseclient import People
-from poseserve.catalogue import DETECTIONS, MODEL_REPOSITORY, PREPROCESS
+from poseserve.catalogue import DETECTIONS, PREPROCESS
 from poseserve.config import MAX_PIXELS, MAX_SIDE
 from poseserve.repository import Repository, read_repository
 from poseserve.tensors import LETTERBOX
@@ -30,17 +29,15 @@ def step_module(step: str, module: str) -> ModuleType:
 
 
 class InProcess:
-    """What the ensembles answer, without a server, by the default networks below `model_repository`.
+    """What the ensembles answer, without a server, by the default networks of a repository, the tree's unless given.
 
-    repository: what is installed there, the same as in the tree unless given. Several threads may use it.
+    TorchScript only. Several threads may use it.
     """
 
-    def __init__(self, model_repository: Path = MODEL_REPOSITORY, repository: Repository | None = None) -> None:
+    def __init__(self, repository: Repository | None = None) -> None:
         repository = repository or read_repository()
         entries = {task: repository.default(task) for task in repository.defaults}
-        self._networks = {
-            task: torch.jit.load(str(model_repository / e.name / "1" / "model.pt")) for task, e in entries.items()
-        }
+        self._networks = {task: torch.jit.load(str(repository.model_file(e.name))) for task, e in entries.items()}
         self._size = {task: entry.input_size for task, entry in entries.items()}
         self._keypoint_set = entries["pose"].labels
         self._decoding = threading.Lock()  # meanwhile descriptor 2 leads elsewhere, for all threads

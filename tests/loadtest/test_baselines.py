@@ -72,8 +72,8 @@ def test_a_baseline_that_ends_at_once_says_why(monkeypatch):
 
 
 def test_other_keypoints_are_refused():
-    check_equal(np.array(as_json(PEOPLE)["keypoints"]) + 0.005, PEOPLE)
-    for others in (np.full((2, 17, 3), 7.02), np.full((1, 17, 3), 7)):
+    check_equal(np.array(as_json(PEOPLE)["keypoints"]) + 0.05, PEOPLE)
+    for others in (np.full((2, 17, 3), 7.2), np.full((1, 17, 3), 7)):
         with pytest.raises(RuntimeError, match="differ"):
             check_equal(others, PEOPLE)
 

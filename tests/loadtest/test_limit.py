@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 
 from demo.evaluate import evaluation_scene
-from loadtest.limit import LAPS, Way, best, paired, side_by_side, splits, summary, table
+from loadtest.limit import LAPS, Way, best, paired, side_by_side, splits, summary
+from poseserve.columns import columns
 from poseserve.in_process import InProcess
-from poseserve.repository import read_repository
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> InProcess:
-    repository = read_repository()
-    return InProcess(repository.folders[0], repository)
+    return InProcess()
 
 
 def test_the_people_of_several_images_get_the_answers_that_they_get_alone(pipeline):
@@ -65,6 +64,6 @@ def test_a_share_is_the_median_over_the_rounds():
 
 def test_the_table_has_the_shares_of_the_last_row():
     rates = {"network": [10.0, 20.0, 30.0], "server": [9.0, 18.0, 24.0]}
-    lines = table(summary(rates)).splitlines()
+    lines = columns(summary(rates), left=1).splitlines()
     assert [line.split() for line in lines[1:]] == [["network", "20.00", "0.900"], ["server", "18.00", "1.000"]]
     assert len(set(map(len, lines))) == 1

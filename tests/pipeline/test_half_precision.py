@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,15 @@ import pytest
 import torch
 from torch import nn
 
-from demo.evaluate import evaluation_scene, score
+from demo.evaluate import Scores, evaluation_scene, score
 from demo.networks import CentrePeaks, Detector, Parts, Pose
+from demo.scene import Scene
 from poseserve import zoo
 from poseserve.catalogue import CATALOGUE, MODEL_REPOSITORY
 from poseserve.contracts import DetectorContract, Normalise
 from poseserve.export import export, fold_batch_norms
 from poseserve.in_process import InProcess
+from poseserve.repository import read_repository
 
 NETWORKS: dict[str, type[nn.Module]] = {"detector": Detector, "pose": Pose, "parts": Parts}
 SOME = 5  # scenes
@@ -48,10 +52,11 @@ def exported(task: str, precision: str, folder: Path) -> Path:
 
 def pipeline(precision: str, tasks: list[str], folder: Path) -> InProcess:
     """The steps in this process, with the networks of these tasks at that precision."""
-    shutil.copytree(MODEL_REPOSITORY, folder, dirs_exist_ok=True)
+    networks = folder / MODEL_REPOSITORY.name
+    shutil.copytree(MODEL_REPOSITORY, networks)
     for task in tasks:
-        exported(task, precision, folder)
-    return InProcess(folder)
+        exported(task, precision, networks)
+    return InProcess(replace(read_repository(), root=folder))
 
 
 @pytest.mark.slow
@@ -63,7 +68,7 @@ def test_files_are_half_as_large(task, tmp_path):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_keypoints_move_by_less_than_a_tenth_of_a_pixel(precision, tmp_path):
-    whole, half = InProcess(), pipeline(precision, ["pose"], tmp_path / "models")
+    whole, half = InProcess(), pipeline(precision, ["pose"], tmp_path)
     moved = []
     for image, _ in map(evaluation_scene, range(SOME)):
         before, after = (p.pose(image).keypoints[..., :2] for p in (whole, half))
@@ -71,15 +76,22 @@ def test_keypoints_move_by_less_than_a_tenth_of_a_pixel(precision, tmp_path):
     assert 0 < np.median(np.concatenate(moved)) < 0.1
 
 
+def scores_of(steps: InProcess, scenes: Sequence[tuple[bytes, Scene]]) -> Scores:
+    jpegs, truth = zip(*scenes, strict=True)
+    people = [steps.pose(image, score_threshold=0.05) for image in jpegs]
+    return score(truth, people, [steps.parts(image) for image in jpegs])
+
+
+@pytest.fixture(scope="module")
+def whole(scenes):
+    """Scores in float32."""
+    return scores_of(InProcess(), scenes)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_scores_stay_within_two_thousandths(precision, scenes, tmp_path):
-    jpegs, truth = zip(*scenes, strict=True)
-    scores = []
-    for steps in (InProcess(), pipeline(precision, list(NETWORKS), tmp_path / "models")):
-        people = [steps.pose(image, score_threshold=0.05) for image in jpegs]
-        scores.append(score(truth, people, [steps.parts(image) for image in jpegs]))
-    whole, half = scores
+def test_scores_stay_within_two_thousandths(precision, whole, scenes, tmp_path):
+    half = scores_of(pipeline(precision, list(NETWORKS), tmp_path), scenes)
     print(whole, half)
     assert abs(half.keypoint_ap - whole.keypoint_ap) < 0.002
     assert abs(half.detection_ap50 - whole.detection_ap50) < 0.002

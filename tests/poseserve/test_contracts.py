@@ -35,7 +35,7 @@ class OnePeak(nn.Module):
 
 @pytest.fixture
 def pose():
-    contract = PoseContract(OnePeak(), UdpHeatmaps(), keypoints=2, chunk=3)
+    contract = PoseContract(OnePeak(), UdpHeatmaps(), keypoints=2, cpu_chunk=3)
     contract.normalise = Normalise((0.0,) * 3, (1.0,) * 3)
     return contract
 
