@@ -13,7 +13,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields, replace
 from itertools import islice
 from typing import Any
 
@@ -28,8 +28,8 @@ from poseclient import AsyncPoseClient, People, metrics
 from poseclient.formats import coco_results
 from poseclient.keypoints import keypoint_set
 from poseserve.catalogue import REPOSITORIES
+from poseserve.columns import columns
 from poseserve.in_process import InProcess
-from poseserve.repository import read_repository
 from poseserve.server import Server
 
 SIZES = ((480, 640), (640, 480), (720, 1280), (540, 720), (427, 641), (600, 600))
@@ -232,26 +232,17 @@ def main() -> None:
     parser.add_argument("--url", help="a running server; default: start one")
     args = parser.parse_args()
     jpegs, scenes = zip(*evaluation_scenes(args.scenes), strict=True)
-    installed = read_repository()
-    has_maps, has_whole_body = {"depth", "normals"} <= installed.defaults.keys(), WHOLE_BODY in installed.networks
-    rows = {"in process": score(scenes, *offline_answers(jpegs))}
-    maps = {"in process": score_maps(scenes, *offline_maps(jpegs))} if has_maps else {}
-    whole_body_ap = {}
+    rows: dict[str, Any] = {"in process": score(scenes, *offline_answers(jpegs))}
+    maps: dict[str, Any] = {"in process": score_maps(scenes, *offline_maps(jpegs))}
     with _server_at(args.url) as url:
         rows["served"] = score(scenes, *asyncio.run(served_answers(jpegs, url)))
-        if has_maps:
-            maps["served"] = score_maps(scenes, *asyncio.run(served_maps(jpegs, url)))
-        if has_whole_body:
-            people = asyncio.run(served_whole_bodies(jpegs, url))
-            whole_body_ap = keypoint_ap(ground_truth(scenes), people, "coco_wholebody_133")
+        maps["served"] = score_maps(scenes, *asyncio.run(served_maps(jpegs, url)))
+        whole_bodies = asyncio.run(served_whole_bodies(jpegs, url))
     print(f"\n{args.scenes} scenes, {sum(len(s.people) for s in scenes)} people")
-    tables: list[dict[str, Any]] = [rows, maps] if maps else [rows]
-    for table in tables:
-        columns = [f.name for f in fields(table["served"])]
-        print(f"{'':12s}" + "".join(f"{name:>19s}" for name in columns))
-        for name, scores in table.items():
-            print(f"{name:12s}" + "".join(f"{getattr(scores, column):19.4f}" for column in columns))
-    for name, ap in whole_body_ap.items():
+    for table in (rows, maps):
+        figures = [[name, *(f"{figure:.4f}" for figure in astuple(scores))] for name, scores in table.items()]
+        print(columns([["", *(field.name for field in fields(table["served"]))], *figures], left=1))
+    for name, ap in keypoint_ap(ground_truth(scenes), whole_bodies, "coco_wholebody_133").items():
         print(f"AP of 133 keypoints, {name}: {ap:.4f}")
 
 
