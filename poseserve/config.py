@@ -134,7 +134,10 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         ),
         _step(
             "crop_people",
-            _inputs(t.PIXELS, t.DETECTED, t.SCALE, t.BOXES, optional=("DETECTIONS", "SCALE", "BOXES")),
+            _inputs(
+                *(t.PIXELS, t.SIZE, t.DETECTED, t.SCALE, t.BOXES),
+                optional=("PIXELS", "SIZE", "DETECTIONS", "SCALE", "BOXES"),
+            ),
             _outputs(*(make(size) for size in sorted(cut) for make in (t.crops, t.regions)), *FOUND),
             count=2,
             max_people=min(i.max_batch_size for i in people),

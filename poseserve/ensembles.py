@@ -122,7 +122,10 @@ def _masks(parts: Network, of_people: bool) -> list[Tensor]:
 
 
 def detector_ensembles(detector: Network, suffix: str = "") -> list[Ensemble]:
-    steps = [*_detected(detector), Step("crop_people", IN_DETECTIONS, ("BOXES", "SCORES", "PEOPLE_FOUND"))]
+    """Nobody is cut out: of the image `crop_people` gets the size alone."""
+    size = Step("decode_image", ("IMAGE",), ("SIZE",))
+    people = Step("crop_people", ("SIZE", "DETECTIONS", "SCALE"), ("BOXES", "SCORES", "PEOPLE_FOUND"))
+    steps = [*_detected(detector), size, people]
     return [Ensemble(f"detect{suffix}", [t.IMAGE], [t.BOXES, t.SCORES, t.PEOPLE_FOUND], steps)]
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import tritonclient.grpc
 import tritonclient.http
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from poseclient import PoseClient, PoseServerError
 
@@ -118,6 +118,28 @@ def test_a_wrong_tensor_is_refused(server, scene, api, name, shape, dtype, array
     assert re.search("INVALID_ARGUMENT|400", refusal.value.status())
     with PoseClient(f"grpc://{server.grpc_url}") as client:
         assert len(client.pose(scene.jpeg)) == len(scene.people)
+
+
+@pytest.mark.parametrize(
+    ("image", "output", "message"), [((), "BOXES", "PIXELS are missing"), (("SIZE",), "CROPS_256x192", "need PIXELS")]
+)
+def test_crops_need_pixels(server, image, output, message):
+    values = {
+        "SIZE": np.array([480, 640], np.int32),
+        "DETECTIONS": np.zeros((100, 5), np.float32),
+        "SCALE": np.ones(2, np.float32),
+    }
+    tensors = []
+    for name in (*image, "DETECTIONS", "SCALE"):
+        tensors.append(tritonclient.grpc.InferInput(name, values[name].shape, np_to_triton_dtype(values[name].dtype)))
+        tensors[-1].set_data_from_numpy(values[name])
+    outputs = [tritonclient.grpc.InferRequestedOutput(output)]
+    with (
+        tritonclient.grpc.InferenceServerClient(server.grpc_url) as api,
+        pytest.raises(InferenceServerException, match=message) as refused,
+    ):
+        api.infer("crop_people", tensors, outputs=outputs)
+    assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"
 
 
 def post(server, ensemble: str, body: bytes) -> urllib.request.Request:

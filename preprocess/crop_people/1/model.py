@@ -39,8 +39,10 @@ class TritonPythonModel:
     def _outputs(self, request):
         wanted = set(request.requested_output_names())
         inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
-        pixels = inputs["PIXELS"]
-        boxes, scores, found = self._people(inputs, *pixels.shape[:2], json.loads(request.parameters() or "{}"))
+        if not inputs.keys() & {"PIXELS", "SIZE"}:
+            raise ValueError("PIXELS are missing; SIZE is accepted in their stead where no crops are wanted")
+        size = inputs["PIXELS"].shape[:2] if "PIXELS" in inputs else inputs["SIZE"].tolist()
+        boxes, scores, found = self._people(inputs, *size, json.loads(request.parameters() or "{}"))
         outputs = {
             "BOXES": boxes.astype(np.float32),
             "SCORES": scores,
@@ -53,13 +55,15 @@ class TritonPythonModel:
             # A network takes no tensor without rows: one region without area stands for nobody.
             people = regions(boxes, width / height) if len(boxes) else np.zeros((1, 4))
             outputs[regions_name] = people.astype(np.float32)
+            if crops_name in wanted and "PIXELS" not in inputs:
+                raise ValueError(f"{crops_name} need PIXELS")
             if crops_name in wanted:
-                outputs[crops_name] = crop(pixels, people, height, width)
+                outputs[crops_name] = crop(inputs["PIXELS"], people, height, width)
         return {name: array for name, array in outputs.items() if name in wanted}
 
     def _people(self, inputs, height, width, parameters):
         """Boxes [n, 4], scores f32 [n], and how many people there were before max_people cut the list."""
-        given = inputs.keys() - {"PIXELS"}
+        given = inputs.keys() - {"PIXELS", "SIZE"}
         if not given:  # the whole image is one person
             return np.array([[0, 0, width, height]], np.float64), np.ones(1, np.float32), 1
         if given == {"BOXES"}:
@@ -67,7 +71,7 @@ class TritonPythonModel:
             return boxes, np.ones(len(boxes), np.float32), len(boxes)
         if given != {"DETECTIONS", "SCALE"}:
             names = ", ".join(sorted(given))
-            raise ValueError(f"beside PIXELS there are {names}; accepted are BOXES, DETECTIONS and SCALE, or nothing")
+            raise ValueError(f"beside the image: {names}; accepted are BOXES, DETECTIONS and SCALE, or nothing")
         options = parse_options(parameters, self._max_people)
         boxes, scores = detected_boxes(inputs["DETECTIONS"], inputs["SCALE"], height, width, options.score_threshold)
         kept = suppress(boxes, options.nms_iou)
