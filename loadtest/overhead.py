@@ -58,8 +58,9 @@ class ConstantPose(nn.Module):
 
 
 def write_free_networks(folder: Path) -> None:
-    """A model repository of the default networks: their own configs, constants of those dims as answers."""
-    for task, name in read_repository().defaults.items():
+    """A model repository of the tree's networks: their own configs, constants of those dims as answers."""
+    for name, installed in read_repository().networks.items():
+        task = installed.network.task
         text = (MODEL_REPOSITORY / name / "config.pbtxt").read_text(encoding="utf-8")
         output = text_format.Parse(text, pb.ModelConfig()).output[0]
         row = torch.zeros(*output.dims, dtype=DTYPES[output.data_type])

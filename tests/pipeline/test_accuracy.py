@@ -6,7 +6,18 @@ import asyncio
 
 import pytest
 
-from demo.evaluate import Scores, offline_answers, offline_maps, score, score_maps, served_answers, served_maps
+from demo.evaluate import (
+    Scores,
+    ground_truth,
+    keypoint_ap,
+    offline_answers,
+    offline_maps,
+    score,
+    score_maps,
+    served_answers,
+    served_maps,
+    served_whole_bodies,
+)
 
 SOME = 100  # scenes for comparing one way with another, for which the figures need not be those of the docs
 
@@ -63,3 +74,10 @@ def test_depth_and_normals_are_those_of_unseen_scenes_served_as_in_one_process(s
     assert scores.normals_mean <= 20
     assert abs(scores.depth_rmse - offline.depth_rmse) < 0.001
     assert abs(scores.normals_mean - offline.normals_mean) < 0.1
+
+
+def test_133_keypoints_are_found_on_unseen_scenes(server, jpegs, truth):
+    people = asyncio.run(served_whole_bodies(jpegs[:40], f"grpc://{server.grpc_url}"))
+    scores = keypoint_ap(ground_truth(truth[:40]), people, "coco_wholebody_133")
+    assert scores["body"] >= 0.85
+    assert scores["whole"] >= 0.68

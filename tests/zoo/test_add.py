@@ -243,7 +243,8 @@ def test_the_catalogue_is_a_table_and_json(root, capsys):
 
 def test_the_committed_state_installs_the_demo_networks_alone():
     repository = read_repository(ROOT)
-    assert set(repository.networks) == {"demo_detector", "demo_pose", "demo_parts", "demo_depth", "demo_normals"}
+    tasks = "detector", "pose", "parts", "depth", "normals", "pose_133"
+    assert set(repository.networks) == {f"demo_{task}" for task in tasks}
 
 
 def test_existing_downloads_are_used_in_place(tmp_path, monkeypatch):
