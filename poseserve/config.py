@@ -77,11 +77,18 @@ def network_config(installed: Installed) -> pb.ModelConfig:
         input=_inputs(*inputs),
         output=_outputs(t.answer(network)),
         instance_group=[_instance_group(deployment)],
-        dynamic_batching=pb.ModelDynamicBatching(max_queue_delay_microseconds=deployment.delay_us),
+        dynamic_batching=_dynamic_batching(installed),
         parameters=_parameters(**parameters),
         model_warmup=[warmup],
         optimization=_optimization(deployment),
     )
+
+
+def _dynamic_batching(installed: Installed) -> pb.ModelDynamicBatching:
+    """Networks for people get as many rows as they work on at once: in a larger batch the first waits for the last."""
+    rows = range(8, min(16, installed.max_batch_size) + 1) if installed.network.labels else ()
+    delay = installed.deployment.delay_us
+    return pb.ModelDynamicBatching(preferred_batch_size=rows, max_queue_delay_microseconds=delay)
 
 
 def _optimization(deployment: Deployment) -> pb.ModelOptimizationPolicy | None:

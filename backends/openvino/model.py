@@ -104,7 +104,7 @@ def model_file(args, config, model):
 
 def compile_options(config):
     """OpenVINO's properties from the parameters of a configuration."""
-    options = []
+    options = [hint.enable_cpu_pinning(False)]  # every process would pin its threads to the same first cores
     for key, parameter in config["parameters"].items():
         text = parameter["string_value"].lower()
         if key in NUMBERS:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import onnx.parser
+import openvino
 import pytest
 import torch
 from torch import nn
@@ -18,7 +19,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from poseserve.catalogue import Network
 from poseserve.config import network_files
-from poseserve.contracts import PoseContract, StrideHeatmaps
+from poseserve.contracts import PoseContract, StrideHeatmaps, UdpHeatmaps
 from poseserve.export_onnx import export_onnx
 from poseserve.repository import Deployment, Installed
 from poseserve.server import Server
@@ -72,6 +73,19 @@ class Corners(nn.Module):
 
 
 EXAMPLE = torch.zeros(1, 32, 24, 3, dtype=torch.uint8), torch.tensor([[12.0, 16.0, 24.0, 32.0]])
+
+
+@pytest.mark.parametrize("decode", [StrideHeatmaps(), UdpHeatmaps(), UdpHeatmaps(mirror=True)])
+def test_openvino_answers_for_nobody_and_for_full_chunks(decode: nn.Module, tmp_path: Path) -> None:
+    contract = PoseContract(Corners(), decode, 3, chunk=2)
+    export_onnx(contract, EXAMPLE, tmp_path / "model.onnx")
+    request = openvino.Core().compile_model(tmp_path / "model.onnx", "CPU").create_infer_request()
+    for people in ([True], [False], [True, True], [False, False], [True] * 5, [True, False, True, False, True, True]):
+        crops = torch.randint(256, (len(people), 32, 24, 3), dtype=torch.uint8)
+        regions = EXAMPLE[1] * torch.tensor(people)[:, None]
+        found = request.infer([crops.numpy(), regions.numpy()])["OUTPUT__0"]
+        assert found.any((1, 2)).tolist() == people
+        np.testing.assert_allclose(found[..., 2], contract(crops, regions)[..., 2], atol=0.02)
 
 
 @pytest.fixture(scope="module")
