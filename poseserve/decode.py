@@ -54,11 +54,7 @@ def _blur(maps: Tensor, mirror: bool, kernel: int = 11, sigma: float = 2.0) -> T
     half = kernel // 2
     taps = (-0.5 * ((torch.arange(kernel, device=maps.device) - half) / sigma) ** 2).exp()
     taps = (taps / taps.sum()).to(maps.dtype)
-    if mirror:  # what F.pad(mode="reflect") does, which OpenVINO refuses when there are no maps
-        maps = torch.cat([maps[..., 1 : half + 1].flip(3), maps, maps[..., -half - 1 : -1].flip(3)], 3)
-        maps = torch.cat([maps[:, :, 1 : half + 1].flip(2), maps, maps[:, :, -half - 1 : -1].flip(2)], 2)
-    else:
-        maps = F.pad(maps, [half, half, half, half])
+    maps = F.pad(maps, [half, half, half, half], mode="reflect" if mirror else "constant")
     return F.conv2d(F.conv2d(maps, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))
 
 

@@ -31,7 +31,8 @@ MAX_BYTES = 2**31 - 2**24  # of weights in one file: protobuf's limit is 2 GB
 TYPES = {torch.uint8: "uint8", torch.float16: "float16", torch.float32: "float"}
 TOLERANCE, HALF_TOLERANCE = 1e-3, 3e-2  # relative, and absolute for numbers below 1
 
-# `rows` are those to be worked on; every turn of the loop takes a chunk of them and appends its answers.
+# `rows` are those to be worked on; every turn of the loop takes a chunk of them and appends its answers. Their number is
+# a division without rest: OpenVINO (2026.4) rounds others to the nearest integer, and would take a turn without rows.
 GRAPH = """
 <ir_version: {ir_version}, opset_import: [{opsets}]>
 contract ({inputs}) => ({kind}[batch, {row}] OUTPUT__0)
@@ -43,8 +44,10 @@ contract ({inputs}) => ({kind}[batch, {row}] OUTPUT__0)
     batch = Shape <start = 0, end = 1> (INPUT__0)
     {choice}
     count = Size(rows)
-    rounded = Add(count, last)
-    chunks = Div(rounded, chunk)
+    above = Add(count, last)
+    rest = Mod(above, chunk)
+    whole = Sub(above, rest)
+    chunks = Div(whole, chunk)
     none_shape = Concat <axis = 0> (first, row)
     none = ConstantOfShape <value = {kind}[1] {{0}}> (none_shape)
     answers = Loop (chunks, on, none) <body = turn
