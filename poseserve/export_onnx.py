@@ -31,8 +31,8 @@ MAX_BYTES = 2**31 - 2**24  # of weights in one file: protobuf's limit is 2 GB
 TYPES = {torch.uint8: "uint8", torch.float16: "float16", torch.float32: "float"}
 TOLERANCE, HALF_TOLERANCE = 1e-3, 3e-2  # relative, and absolute for numbers below 1
 
-# `rows` are those to be worked on; every turn of the loop takes a chunk of them and appends its answers. Their number is
-# a division without rest: OpenVINO (2026.4) rounds others to the nearest integer, and would take a turn without rows.
+# `rows` are those to be worked on; every turn of the loop takes a chunk of them and appends its answers. The number of
+# turns is a quotient without rest: OpenVINO (2026.4) rounds others to the nearest integer, and takes one without rows.
 GRAPH = """
 <ir_version: {ir_version}, opset_import: [{opsets}]>
 contract ({inputs}) => ({kind}[batch, {row}] OUTPUT__0)
