@@ -5,7 +5,9 @@ locust -f loadtest/locustfile.py --headless --users 8 --run-time 60s --scenario 
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sys
 import time
 from argparse import ArgumentParser
@@ -63,6 +65,8 @@ def prepare(environment: Any, **_: Any) -> None:
     """Render or read before the clock starts, and stop at once when there is nothing to send."""
     # Not at import: Locust forks its workers after that.
     grpc.experimental.gevent.init_gevent()
+    # Ctrl-C as SIGTERM: the KeyboardInterrupt that it would raise is lost when it meets a callback of gRPC's.
+    gevent.signal_handler(signal.SIGINT, os.kill, os.getpid(), signal.SIGTERM)
     options = environment.parsed_options
     if options.rate and options.scenario in OWN_PACE:
         sys.exit(f"--rate: {' and '.join(OWN_PACE)} have a pace of their own")

@@ -8,6 +8,7 @@ import pytest
 
 from demo.evaluate import (
     Scores,
+    evaluation_scenes,
     ground_truth,
     keypoint_ap,
     offline_answers,
@@ -19,28 +20,28 @@ from demo.evaluate import (
     served_whole_bodies,
 )
 
-SOME = 100  # scenes for comparing one way with another, for which the figures need not be those of the docs
+SOME = 60  # of the 300 scenes of the accuracy figures
 
 
 @pytest.fixture(scope="module")
-def truth(scenes):
-    return [scene for _, scene in scenes]
+def some_scenes():
+    return evaluation_scenes(SOME)
 
 
 @pytest.fixture(scope="module")
-def jpegs(scenes):
-    return [jpeg for jpeg, _ in scenes]
+def truth(some_scenes):
+    return [scene for _, scene in some_scenes]
 
 
 @pytest.fixture(scope="module")
-def served(server, jpegs):
-    """People and masks of all scenes, over gRPC."""
-    return asyncio.run(served_answers(jpegs, f"grpc://{server.grpc_url}"))
+def jpegs(some_scenes):
+    return [jpeg for jpeg, _ in some_scenes]
 
 
-def first(answers: tuple[list, list], count: int) -> tuple[list, list]:
-    people, masks = answers
-    return people[:count], masks[:count]
+@pytest.fixture(scope="module")
+def served(server, jpegs, truth):
+    """The scores of `pose` and `parts`, over gRPC."""
+    return score(truth, *asyncio.run(served_answers(jpegs, f"grpc://{server.grpc_url}")))
 
 
 def assert_equal(one: Scores, other: Scores) -> None:
@@ -49,21 +50,28 @@ def assert_equal(one: Scores, other: Scores) -> None:
     assert abs(one.parts_miou - other.parts_miou) < 0.002
 
 
-def test_people_keypoints_and_parts_are_found_on_unseen_scenes(served, truth):
-    scores = score(truth, *served)
+def assert_good(scores: Scores) -> None:
     assert scores.detection_ap50 >= 0.95
     assert scores.keypoint_ap >= 0.90
     assert scores.parts_miou >= 0.80
 
 
+def test_people_keypoints_and_parts_are_found_on_unseen_scenes(served):
+    assert_good(served)
+
+
+@pytest.mark.slow
+def test_people_keypoints_and_parts_are_found_on_all_scenes(server, scenes):
+    jpegs, truth = zip(*scenes, strict=True)
+    assert_good(score(truth, *asyncio.run(served_answers(jpegs, f"grpc://{server.grpc_url}"))))
+
+
 def test_served_equals_the_same_steps_in_one_process(served, jpegs, truth):
-    offline = score(truth[:SOME], *offline_answers(jpegs[:SOME]))
-    assert_equal(score(truth[:SOME], *first(served, SOME)), offline)
+    assert_equal(served, score(truth, *offline_answers(jpegs)))
 
 
 def test_http_answers_as_well_as_grpc(server, served, jpegs, truth):
-    http = asyncio.run(served_answers(jpegs[:40], f"http://{server.http_url}"))
-    assert_equal(score(truth[:40], *http), score(truth[:40], *first(served, 40)))
+    assert_equal(served, score(truth, *asyncio.run(served_answers(jpegs, f"http://{server.http_url}"))))
 
 
 def test_depth_and_normals_are_those_of_unseen_scenes_served_as_in_one_process(server, jpegs, truth):

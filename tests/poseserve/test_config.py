@@ -106,9 +106,12 @@ def test_networks_of_other_input_sizes_share_the_steps():
     assert {"RESIZED_1024x768", "REGIONS_1024x768"} <= {o.name for o in CROWDED["resize_image"].output}
 
 
-def test_every_network_but_the_demo_ones_has_ensembles_of_its_own():
+def test_every_network_but_the_defaults_has_ensembles_of_its_own():
     named = {name for name in CROWDED if CROWDED[name].platform == "ensemble" and "." in name}
     assert named == {
+        "pose.demo_pose_133",
+        "pose_in_boxes.demo_pose_133",
+        "pose_of_image.demo_pose_133",
         "pose.sapiens2-0.4b-pose",
         "pose_in_boxes.sapiens2-0.4b-pose",
         "pose_of_image.sapiens2-0.4b-pose",
