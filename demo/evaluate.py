@@ -161,9 +161,11 @@ def score_maps(scenes: Sequence[Scene], depths: Sequence[np.ndarray], normals: S
     return MapScores(float(rmse), float(order), float(error.mean()), float(np.median(error)), *within)
 
 
-def offline_answers(images: Sequence[bytes]) -> tuple[list[People], list[np.ndarray]]:
-    """The pipeline in this process."""
-    pipeline = InProcess()
+def offline_answers(
+    images: Sequence[bytes], pipeline: InProcess | None = None
+) -> tuple[list[People], list[np.ndarray]]:
+    """The pipeline in this process, with the networks of the tree unless given."""
+    pipeline = pipeline or InProcess()
     answers = [(pipeline.pose(i, score_threshold=0.05), pipeline.parts(i)) for i in tqdm(images, "in process")]
     return [a[0] for a in answers], [a[1] for a in answers]
 

@@ -11,9 +11,8 @@ import torch
 
 from poseserve import install, tune, zoo
 from poseserve.catalogue import CATALOGUE, FOLDERS, ROOT, Network
+from poseserve.commands import PEOPLE
 from poseserve.repository import Deployment, Installed, Repository, read_repository
-
-PEOPLE = 4  # in an image, for `fastest`
 
 
 def filled_repository(root: Path, names: Iterable[str], deployment: Deployment | None = None) -> Repository:

@@ -27,12 +27,12 @@ from loadtest.filled import fastest, filled_repository
 from loadtest.load import Answer, Load, arrivals, closed_load, latencies, open_load, steady, throughput
 from loadtest.triton_statistics import STAGES, Step, read_counters, steps
 from poseserve.catalogue import REPOSITORIES
+from poseserve.commands import TRIED
 from poseserve.server import Server
 from poseserve.tune import describe, engines
 
 SCENES = 8
 OPEN_SHARE, OPEN_LENGTH = 0.8, 5  # of the highest throughput; of the seconds of a closed run, for the sake of the p99
-PRECISIONS = "fp32", "bf16"
 TASKS = "detect", "pose", "people"
 BEGIN, END = "<!-- sweep:begin -->", "<!-- sweep:end -->"
 
@@ -131,7 +131,7 @@ def target_of(network: str, url: str) -> Iterator[Target]:
     repositories, networks = REPOSITORIES, Target.networks
     with tempfile.TemporaryDirectory(prefix="poseserve-sweep-") as folder:
         if network:
-            deployment = fastest(network, engines(PRECISIONS))
+            deployment = fastest(network, engines(TRIED))
             repositories = filled_repository(Path(folder), [network], deployment).folders
             networks = f"{network} as `poseserve tune` proposes, `{describe(deployment)}`"
         with Server(repositories, http_port=0, grpc_port=0, metrics_port=0) as server:

@@ -251,14 +251,18 @@ def _input_size(text: str) -> tuple[int, int]:
 # tune
 
 
+TRIED = "fp32", "bf16"  # precisions
+PEOPLE = 4  # rows of a request
+
+
 def _tune_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_tune)
     parser.add_argument("name", metavar="NAME", help="of the catalogue, or installed")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="these weights instead of the official ones")
     parser.add_argument(
-        "--precision", nargs="+", choices=PRECISIONS, default=("fp32", "bf16"), help="to try (default: fp32 bf16)"
+        "--precision", nargs="+", choices=PRECISIONS, default=TRIED, help=f"to try (default: {' '.join(TRIED)})"
     )
-    parser.add_argument("--people", type=int, default=4, help="rows of a request (default: %(default)s)")
+    parser.add_argument("--people", type=int, default=PEOPLE, help="rows of a request (default: %(default)s)")
     _add_licence(parser)
     _add_root(parser)
 

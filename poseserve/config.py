@@ -16,6 +16,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from poseclient.keypoints import keypoint_set
 from poseserve import tensors as t
+from poseserve.catalogue import CPU_ROWS, GPU_ROWS
 from poseserve.ensembles import MAPS, OF_PEOPLE, Ensemble, ensembles, inside, merged, outside
 from poseserve.repository import FORMATS, STATE, Deployment, Installed, Repository
 from poseserve.tensors import Tensor
@@ -86,7 +87,7 @@ def network_config(installed: Installed) -> pb.ModelConfig:
 
 def _dynamic_batching(installed: Installed) -> pb.ModelDynamicBatching:
     """Networks for people get as many rows as they work on at once: in a larger batch the first waits for the last."""
-    rows = range(8, min(16, installed.max_batch_size) + 1) if installed.network.labels else ()
+    rows = range(CPU_ROWS, min(GPU_ROWS, installed.max_batch_size) + 1) if installed.network.labels else ()
     delay = installed.deployment.delay_us
     return pb.ModelDynamicBatching(preferred_batch_size=rows, max_queue_delay_microseconds=delay)
 

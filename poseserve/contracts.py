@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from poseserve.catalogue import CPU_ROWS, GPU_ROWS
 from poseserve.decode import decode_quarter, decode_simdr, decode_udp, to_image
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -135,8 +136,8 @@ class PoseContract(nn.Module):
         decode: nn.Module,
         keypoints: int,
         normalise: nn.Module | None = None,
-        chunk: int = 16,
-        cpu_chunk: int = 8,
+        chunk: int = GPU_ROWS,
+        cpu_chunk: int = CPU_ROWS,
     ) -> None:
         super().__init__()
         self.normalise, self.network, self.decode = normalise or Normalise(), network, decode

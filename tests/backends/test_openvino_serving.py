@@ -77,6 +77,7 @@ EXAMPLE = torch.zeros(1, 32, 24, 3, dtype=torch.uint8), torch.tensor([[12.0, 16.
 
 @pytest.mark.parametrize("decode", [StrideHeatmaps(), UdpHeatmaps(), UdpHeatmaps(mirror=True)])
 def test_openvino_answers_for_nobody_and_for_full_chunks(decode: nn.Module, tmp_path: Path) -> None:
+    torch.manual_seed(0)
     contract = PoseContract(Corners(), decode, 3, chunk=2)
     export_onnx(contract, EXAMPLE, tmp_path / "model.onnx")
     request = openvino.Core().compile_model(tmp_path / "model.onnx", "CPU").create_infer_request()

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from demo.evaluate import Scores, evaluation_scene, score
+from demo.evaluate import Scores, evaluation_scene, offline_answers, score
 from demo.networks import CentrePeaks, Detector, Parts, Pose
 from demo.scene import Scene
 from poseserve import zoo
@@ -78,8 +78,7 @@ def test_keypoints_move_by_less_than_a_tenth_of_a_pixel(precision, tmp_path):
 
 def scores_of(steps: InProcess, scenes: Sequence[tuple[bytes, Scene]]) -> Scores:
     jpegs, truth = zip(*scenes, strict=True)
-    people = [steps.pose(image, score_threshold=0.05) for image in jpegs]
-    return score(truth, people, [steps.parts(image) for image in jpegs])
+    return score(truth, *offline_answers(jpegs, steps))
 
 
 @pytest.fixture(scope="module")

@@ -41,8 +41,8 @@ class TritonPythonModel:
         inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
         if not inputs.keys() & {"PIXELS", "SIZE"}:
             raise ValueError("PIXELS are missing; SIZE is accepted in their stead where no crops are wanted")
-        size = inputs["PIXELS"].shape[:2] if "PIXELS" in inputs else inputs["SIZE"].tolist()
-        boxes, scores, found = self._people(inputs, *size, json.loads(request.parameters() or "{}"))
+        shape = inputs["PIXELS"].shape[:2] if "PIXELS" in inputs else inputs["SIZE"].tolist()
+        boxes, scores, found = self._people(inputs, *shape, json.loads(request.parameters() or "{}"))
         outputs = {
             "BOXES": boxes.astype(np.float32),
             "SCORES": scores,
@@ -55,9 +55,9 @@ class TritonPythonModel:
             # A network takes no tensor without rows: one region without area stands for nobody.
             people = regions(boxes, width / height) if len(boxes) else np.zeros((1, 4))
             outputs[regions_name] = people.astype(np.float32)
-            if crops_name in wanted and "PIXELS" not in inputs:
-                raise ValueError(f"{crops_name} need PIXELS")
             if crops_name in wanted:
+                if "PIXELS" not in inputs:
+                    raise ValueError(f"{crops_name} need PIXELS")
                 outputs[crops_name] = crop(inputs["PIXELS"], people, height, width)
         return {name: array for name, array in outputs.items() if name in wanted}
 
