@@ -19,7 +19,6 @@ MODEL_REPOSITORY, PREPROCESS, ENSEMBLE = (ROOT / name for name in FOLDERS)
 REPOSITORIES = (MODEL_REPOSITORY, PREPROCESS, ENSEMBLE)
 
 DETECTIONS = 100  # rows that a detector returns, and people that one image may hold
-CPU_ROWS, GPU_ROWS = 8, 16  # people that a pose network works on at once; more of them go in chunks
 DETECTORS = ("rtmdet", "yolo", "mmdet")
 FAMILIES = ("sapiens", "sapiens2", "vitpose", "posehrnet", "simdr", *DETECTORS)
 # How the authors of Sapiens call a task, where we say otherwise.

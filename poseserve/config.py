@@ -16,7 +16,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from poseclient.keypoints import keypoint_set
 from poseserve import tensors as t
-from poseserve.catalogue import CPU_ROWS, GPU_ROWS
+from poseserve.chunks import CPU_ROWS, GPU_ROWS
 from poseserve.ensembles import MAPS, OF_PEOPLE, Ensemble, ensembles, inside, merged, outside
 from poseserve.repository import FORMATS, STATE, Deployment, Installed, Repository
 from poseserve.tensors import Tensor

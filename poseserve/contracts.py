@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poseserve.catalogue import CPU_ROWS, GPU_ROWS
+from poseserve.chunks import CPU_ROWS, GPU_ROWS
 from poseserve.decode import decode_quarter, decode_simdr, decode_udp, to_image
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
