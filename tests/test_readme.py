@@ -101,8 +101,16 @@ def test_shell_commands(command, workplace, reader, root, hub):
         assert words[1] in TARGETS
     elif words[0] == "docker":
         check_compose(words)
+    elif words[0] == "source":
+        assert (Path(sys.prefix) / words[1].removeprefix(".venv/")).is_file()
     else:
         run(words, workplace)
+
+
+def test_the_environment_is_activated_before_its_commands():
+    commands = [command.split()[0] for block in blocks("bash") for command in block.strip().splitlines()]
+    assert min(map(commands.index, ("poseclient", "poseserve"))) > commands.index("source")
+    assert re.search(r"^VENV \?= \.venv$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def check_compose(words: list[str]) -> None:
