@@ -14,6 +14,7 @@ from demo.scene import render_scene
 from demo.train import CHECKPOINTS, NETWORKS
 from poseclient import class_set, keypoint_set
 from poseserve.catalogue import CATALOGUE, MODEL_REPOSITORY
+from poseserve.chunks import map_rows
 from poseserve.config import write_configs
 from poseserve.contracts import (
     Depth,
@@ -61,6 +62,7 @@ def export_task(task: str) -> None:
     store_in_half(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     contract: nn.Module
+    cpu_rows, gpu_rows = map_rows(*entry.input_size)
     if entry.task == "detector":
         contract = DetectorContract(network, torch.jit.script(CentrePeaks()))
     elif entry.task == "pose":
@@ -68,9 +70,9 @@ def export_task(task: str) -> None:
         contract = PoseContract(FlipTest(network, mirrored), UdpHeatmaps(), entry.outputs)
     elif entry.task == "parts":
         mirrored = class_set(str(entry.labels)).mirrored
-        contract = ImageContract(FlipTest(network, mirrored), RankedClasses(), chunk=16)
+        contract = ImageContract(FlipTest(network, mirrored), RankedClasses(), None, gpu_rows, cpu_rows)
     else:
-        contract = ImageContract(network, Depth() if entry.task == "depth" else Normals())
+        contract = ImageContract(network, Depth() if entry.task == "depth" else Normals(), None, gpu_rows, cpu_rows)
     height, width = entry.input_size
     images = torch.from_numpy(np.stack([render_scene(seed, (height, width), people=1).image for seed in (1, 2, 3)]))
     regions = torch.tensor([[width / 2, height / 2, width, height]] * 3)

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from poseserve.catalogue import REPOSITORIES
-from poseserve.commands import add_commands
+from poseserve.commands import add_commands, add_root
 from poseserve.config import write_configs
 from poseserve.dry_run import dry_run
 from poseserve.errors import PoseserveError
@@ -24,8 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="poseserve", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="start Triton and serve until Ctrl-C or SIGTERM"))
-    configure = commands.add_parser("configure", help="write every config.pbtxt from networks.json")
-    configure.set_defaults(run=_configure)
+    _add_configure(commands.add_parser("configure", help="write every config.pbtxt from networks.json"))
     add_commands(commands.add_parser)
     args = parser.parse_args(argv)
     try:
@@ -35,8 +34,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _add_configure(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_configure)
+    parser.add_argument(
+        "--instances",
+        nargs="+",
+        type=_instances,
+        default=[],
+        metavar="STEP=N",
+        help="processes of Python steps, from the next start on; those of networks are an option of `add`",
+    )
+    add_root(parser)
+
+
+def _instances(text: str) -> tuple[str, int]:
+    name, _, count = text.partition("=")
+    if not count.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}, must be STEP=N")
+    return name, int(count)
+
+
 def _configure(args: argparse.Namespace) -> int:
-    for path in write_configs(read_repository()):
+    for path in write_configs(read_repository(args.root).with_steps(dict(args.instances))):
         print(path)
     return 0
 
@@ -46,9 +65,6 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
         parser.add_argument(f"--{name}-port", type=int, default=port, help="0 picks a free one (default: %(default)s)")
-    parser.add_argument(
-        "--instances", nargs="+", type=_instances, default=[], metavar="NAME=N", help="instances of a model"
-    )
     parser.add_argument(
         "--log-level", choices=LOG_LEVELS, default="warning", help="of Triton's log (default: %(default)s)"
     )
@@ -62,13 +78,6 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _instances(text: str) -> tuple[str, int]:
-    name, _, count = text.partition("=")
-    if not count.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}, must be NAME=N")
-    return name, int(count)
-
-
 def _serve(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -80,7 +89,6 @@ def _serve(args: argparse.Namespace) -> int:
             args.http_port,
             args.grpc_port,
             args.metrics_port,
-            instances=dict(args.instances),
             log_level=args.log_level,
         ) as server:
             _announce(server)

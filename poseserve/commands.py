@@ -60,7 +60,7 @@ def _catalogue_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_catalogue)
     parser.add_argument("--task", choices=TASKS, help="only networks for this task")
     parser.add_argument("--json", action="store_true", help="for programs")
-    _add_root(parser)
+    add_root(parser)
 
 
 def _catalogue(args: argparse.Namespace) -> int:
@@ -191,7 +191,7 @@ def _add_parser(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--input-size", type=_input_size, metavar="HxW", help="default: that of the family")
     _add_licence(parser)
     _add_server(parser)
-    _add_root(parser)
+    add_root(parser)
 
 
 def _add(args: argparse.Namespace) -> int:
@@ -264,7 +264,7 @@ def _tune_parser(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--people", type=int, default=PEOPLE, help="rows of a request (default: %(default)s)")
     _add_licence(parser)
-    _add_root(parser)
+    add_root(parser)
 
 
 def _tune(args: argparse.Namespace) -> int:
@@ -292,7 +292,7 @@ def _remove_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_remove)
     parser.add_argument("name", metavar="NAME")
     _add_server(parser)
-    _add_root(parser)
+    add_root(parser)
 
 
 def _remove(args: argparse.Namespace) -> int:
@@ -306,7 +306,7 @@ def _default_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("name", metavar="NAME")
     _add_server(parser)
-    _add_root(parser)
+    add_root(parser)
 
 
 def _default(args: argparse.Namespace) -> int:
@@ -332,7 +332,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", metavar="HOST:PORT", help="HTTP address of a running server that takes it up")
 
 
-def _add_root(parser: argparse.ArgumentParser) -> None:
+def add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", type=Path, default=ROOT, help="the folder that holds model_repository (default: %(default)s)"
     )

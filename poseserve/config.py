@@ -16,9 +16,9 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from poseclient.keypoints import keypoint_set
 from poseserve import tensors as t
-from poseserve.chunks import CPU_ROWS, GPU_ROWS
+from poseserve.chunks import CPU_ROWS, GPU_ROWS, map_rows
 from poseserve.ensembles import MAPS, OF_PEOPLE, Ensemble, ensembles, inside, merged, outside
-from poseserve.repository import FORMATS, STATE, Deployment, Installed, Repository
+from poseserve.repository import FORMATS, STATE, STEPS, Deployment, Installed, Repository
 from poseserve.tensors import Tensor
 
 MAX_PIXELS, MAX_SIDE = 2**27, 32766
@@ -86,9 +86,10 @@ def network_config(installed: Installed) -> pb.ModelConfig:
 
 
 def _dynamic_batching(installed: Installed) -> pb.ModelDynamicBatching:
-    """Networks for people get as many rows as they work on at once: in a larger batch the first waits for the last."""
-    rows = range(CPU_ROWS, min(GPU_ROWS, installed.max_batch_size) + 1) if installed.network.labels else ()
-    delay = installed.deployment.delay_us
+    """As many rows as the network works on at once: in a larger batch the first waits for the last."""
+    network, delay = installed.network, installed.deployment.delay_us
+    cpu_rows, gpu_rows = (CPU_ROWS, GPU_ROWS) if network.task == "pose" else map_rows(*network.input_size)
+    rows = range(cpu_rows, min(gpu_rows, installed.max_batch_size) + 1) if network.task != "detector" else ()
     return pb.ModelDynamicBatching(preferred_batch_size=rows, max_queue_delay_microseconds=delay)
 
 
@@ -105,13 +106,12 @@ def _instance_group(deployment: Deployment) -> pb.ModelInstanceGroup:
     return pb.ModelInstanceGroup(count=deployment.instances, kind=kind, gpus=deployment.gpus)
 
 
-def _step(name: str, inputs: list, outputs: list, count: int = 1, **parameters: object) -> pb.ModelConfig:
+def _step(name: str, inputs: list, outputs: list, **parameters: object) -> pb.ModelConfig:
     return pb.ModelConfig(
         name=name,
         backend="python",
         input=inputs,
         output=outputs,
-        instance_group=[pb.ModelInstanceGroup(count=count, kind="KIND_CPU")],
         parameters=_parameters(**parameters),
     )
 
@@ -119,7 +119,8 @@ def _step(name: str, inputs: list, outputs: list, count: int = 1, **parameters: 
 def step_configs(repository: Repository) -> list[pb.ModelConfig]:
     """The Python steps before and after the networks; they make an output for every input size in use."""
     people = [*repository.of_task("pose"), *repository.of_task("parts")]
-    cut = {i.network.input_size for i in people}
+    cut = sorted({i.network.input_size for i in people})
+    most = {size: min(i.max_batch_size for i in people if i.network.input_size == size) for size in cut}
     whole = {
         i.network.input_size
         for i in repository.networks.values()
@@ -131,12 +132,11 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         keypoints = keypoint_set(str(installed.network.labels))
         if keypoints.oks_sigmas:
             sigmas.setdefault(len(keypoints.names), keypoints.oks_sigmas)
-    return [
+    steps = [
         _step(
             "decode_image",
             _inputs(t.IMAGE),
             _outputs(t.PIXELS, t.LETTERBOXED, t.SCALE, t.SIZE),
-            count=2,
             max_pixels=MAX_PIXELS,
             max_side=MAX_SIDE,
         ),
@@ -146,9 +146,8 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
                 *(t.PIXELS, t.SIZE, t.DETECTED, t.SCALE, t.BOXES),
                 optional=("PIXELS", "SIZE", "DETECTIONS", "SCALE", "BOXES"),
             ),
-            _outputs(*(make(size) for size in sorted(cut) for make in (t.crops, t.regions)), *FOUND),
-            count=2,
-            max_people=min(i.max_batch_size for i in people),
+            _outputs(*(make(size) for size in cut for make in (t.crops, t.regions)), *FOUND),
+            max_people=json.dumps({f"{height}x{width}": rows for (height, width), rows in most.items()}),
         ),
         _step(
             "collect_people",
@@ -173,6 +172,10 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         ),
         _step("pool_features", _inputs(t.FEATURE_MAP), _outputs(t.FEATURES, t.POOLED)),
     ]
+    for step in steps:
+        count = repository.steps.get(step.name, STEPS[step.name])
+        step.instance_group.append(pb.ModelInstanceGroup(count=count, kind="KIND_CPU"))
+    return steps
 
 
 def ensemble_config(ensemble: Ensemble) -> pb.ModelConfig:

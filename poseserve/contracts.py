@@ -209,14 +209,23 @@ def _resized(maps: Tensor, height: int, width: int) -> Tensor:
 
 
 class ImageContract(nn.Module):
-    """u8 [B, H, W, 3] -> what `answer`, one of the modules above, makes of the raw output, of the input's size."""
+    """u8 [B, H, W, 3] -> what `answer`, one of the modules above, makes of the raw output, of the input's size.
+
+    chunk: rows that the network sees at once on a GPU, cpu_chunk on the CPU.
+    """
 
     def __init__(
-        self, network: nn.Module, answer: nn.Module, normalise: nn.Module | None = None, chunk: int = 1
+        self,
+        network: nn.Module,
+        answer: nn.Module,
+        normalise: nn.Module | None = None,
+        chunk: int = 1,
+        cpu_chunk: int = 1,
     ) -> None:
         super().__init__()
-        self.normalise, self.network, self.answer, self.chunk = normalise or Normalise(), network, answer, chunk
+        self.normalise, self.network, self.answer = normalise or Normalise(), network, answer
+        self.chunk, self.cpu_chunk = chunk, cpu_chunk
 
     def forward(self, images: Tensor) -> Tensor:
-        parts = images.split(self.chunk)
+        parts = images.split(self.chunk if images.is_cuda else self.cpu_chunk)
         return torch.cat([self.answer(self.network(self.normalise(p)), p.shape[1], p.shape[2]) for p in parts])

@@ -17,6 +17,15 @@ STATE = "networks.json"
 FORMATS = {"torchscript": "model.pt", "onnx": "model.onnx", "openvino": "model.onnx"}
 ACCELERATORS = ("tensorrt",)
 PRECISIONS = ("fp32", "bf16", "fp16")
+STEPS = {  # of `preprocess/`, and how many processes of each there are unless networks.json says so
+    "decode_image": 2,
+    "crop_people": 2,
+    "collect_people": 1,
+    "resize_image": 1,
+    "paste_masks": 1,
+    "resize_maps": 1,
+    "pool_features": 1,
+}
 MAX_INSTANCES, MAX_THREADS, MAX_DELAY_US = 64, 1024, 1_000_000
 
 
@@ -86,11 +95,22 @@ class Installed:
 
 @dataclass(frozen=True)
 class Repository:
-    """The three folders below `root`, and what networks.json says is in them."""
+    """The three folders below `root`, and what networks.json says is in them.
+
+    steps: processes of those steps that have another number than STEPS says.
+    """
 
     root: Path = ROOT
     networks: Mapping[str, Installed] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
+    steps: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, count in self.steps.items():
+            if name not in STEPS:
+                raise ValueError(f"there is no step {name!r}, there are {', '.join(STEPS)}")
+            if not 1 <= count <= MAX_INSTANCES:
+                raise ValueError(f"{count} instances of {name}, must be 1 to {MAX_INSTANCES}")
 
     @property
     def folders(self) -> tuple[Path, Path, Path]:
@@ -132,10 +152,16 @@ class Repository:
             raise ValueError(f"{name} is no installed network for {task!r}; there are {', '.join(able) or 'none'}")
         return replace(self, defaults={**self.defaults, task: name})
 
+    def with_steps(self, instances: Mapping[str, int]) -> Repository:
+        """Raises ValueError for a step that there is not and for a number that cannot be."""
+        wanted = {**self.steps, **instances}
+        return replace(self, steps={name: n for name, n in wanted.items() if n != STEPS.get(name)})
+
     def state(self) -> str:
         """The text of networks.json."""
         networks = {name: _entry(installed) for name, installed in self.networks.items()}
-        return json.dumps({"defaults": dict(self.defaults), "networks": networks}, indent=2) + "\n"
+        steps = {"steps": dict(self.steps)} if self.steps else {}
+        return json.dumps({"defaults": dict(self.defaults), **steps, "networks": networks}, indent=2) + "\n"
 
 
 def read_repository(root: Path = ROOT) -> Repository:
@@ -144,11 +170,11 @@ def read_repository(root: Path = ROOT) -> Repository:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         networks = {name: _installed(name, entry) for name, entry in state["networks"].items()}
+        return Repository(root, networks, state["defaults"], state.get("steps", {}))
     except FileNotFoundError:
         raise ValueError(f"{root} holds no {FOLDERS[0]}/{STATE}: give the folder of a poseserve checkout") from None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-    return Repository(root, networks, state["defaults"])
 
 
 def _entry(installed: Installed) -> dict:

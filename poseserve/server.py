@@ -18,9 +18,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2
-
 from poseserve import keeper
 from poseserve.errors import PoseserveError
 
@@ -43,10 +40,9 @@ class Installation(NamedTuple):
 class Server:
     """A Triton that serves `repositories` side by side, as a context manager or with start() and stop().
 
-    Port 0 picks a free one. `instances` overrides the instance count of models by name. `log_level` is one of
-    LOG_LEVELS; Triton's log goes to `log_file`, else to a temporary file that stop() removes. Without
-    `exit_on_error` models that fail to load are left out and do not stop the start. Triton does not outlive this
-    process, however it ends.
+    Port 0 picks a free one. `log_level` is one of LOG_LEVELS; Triton's log goes to `log_file`, else to a temporary file
+    that stop() removes. Without `exit_on_error` models that fail to load are left out and do not stop the start. Triton
+    does not outlive this process, however it ends.
     """
 
     def __init__(
@@ -56,7 +52,6 @@ class Server:
         http_port: int = 8000,
         grpc_port: int = 8001,
         metrics_port: int = 8002,
-        instances: Mapping[str, int] | None = None,
         log_level: str = "warning",
         log_file: Path | None = None,
         exit_on_error: bool = True,
@@ -67,7 +62,6 @@ class Server:
         self._host = host
         self._wanted_ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
         self._ports = self._wanted_ports
-        self._instances = instances or {}
         self._log_level = log_level
         self._wanted_log_file = log_file
         self._exit_on_error = exit_on_error
@@ -150,12 +144,11 @@ class Server:
         for repository in self._repositories:
             if not repository.is_dir():
                 raise ServerError(f"there is no model repository {repository}")
-        repositories = with_instances(self._repositories, self._instances, workspace / "repositories")
         self._ports = _reserve_ports(self._host, self._wanted_ports)
         command, environment = find_triton(workspace)
         with self.log_file.open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-I", keeper.__file__, workspace, *command, *self._options(repositories)],
+                [sys.executable, "-I", keeper.__file__, workspace, *command, *self._options()],
                 bufsize=0,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -164,12 +157,12 @@ class Server:
                 start_new_session=True,  # a Ctrl-C in the terminal reaches us alone; we end Triton in order
             )
 
-    def _options(self, repositories: Sequence[Path]) -> list[str]:
+    def _options(self) -> list[str]:
         assert self._workspace is not None
         level = LOG_LEVELS.index(self._log_level)
         exit_on_error = str(self._exit_on_error).lower()
         return [
-            *(f"--model-repository={repository}" for repository in repositories),
+            *(f"--model-repository={repository}" for repository in self._repositories),
             *(f"--{name}-address={self._host}" for name in self._ports),
             *(f"--{name}-port={port}" for name, port in self._ports.items()),
             *self._control_options(),
@@ -262,44 +255,6 @@ def _assemble(wheel: Path, workspace: Path) -> tuple[str, Path]:
     for backend in BACKENDS.iterdir():
         (backends / backend.name).symlink_to(backend, target_is_directory=True)
     return str(binary), backends
-
-
-def with_instances(repositories: Sequence[Path], instances: Mapping[str, int], folder: Path) -> list[Path]:
-    """`repositories` with the instance counts of `instances`, as mirrors of symbolic links below `folder`.
-
-    Raises ServerError for a model that no repository holds and for a count below 1.
-    """
-    models = {path.parent.name for repository in repositories for path in repository.glob("*/config.pbtxt")}
-    for name, count in instances.items():
-        if name not in models:
-            raise ServerError(f"instances: there is no model {name!r}, there are {', '.join(sorted(models))}")
-        if count < 1:
-            raise ServerError(f"instances: {name}={count}, must be at least 1")
-    if not instances:
-        return list(repositories)
-    mirrors = []
-    for number, repository in enumerate(repositories):
-        mirror = folder / str(number)
-        mirror.mkdir(parents=True)
-        for model in repository.iterdir():
-            if model.name in instances:
-                _mirror_model(model, instances[model.name], mirror / model.name)
-            else:
-                (mirror / model.name).symlink_to(model)
-        mirrors.append(mirror)
-    return mirrors
-
-
-def _mirror_model(model: Path, count: int, mirror: Path) -> None:
-    mirror.mkdir()
-    for entry in model.iterdir():
-        if entry.name != "config.pbtxt":
-            (mirror / entry.name).symlink_to(entry)
-    config = model_config_pb2.ModelConfig()
-    text_format.Parse((model / "config.pbtxt").read_text(encoding="utf-8"), config)
-    for group in config.instance_group or [config.instance_group.add()]:
-        group.count = count
-    (mirror / "config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
 
 
 def _reserve_ports(host: str, wanted: Mapping[str, int]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from poseserve import checkpoints, mmdet_export
 from poseserve.catalogue import LABELLED, Network
+from poseserve.chunks import map_rows
 from poseserve.contracts import (
     Depth,
     DetectorContract,
@@ -117,7 +118,8 @@ def contract(network: Network, bare: nn.Module, precision: str = "fp32", flip_te
     if network.task == "pose":
         decode = DECODES.get(network.family, UdpHeatmaps)()
         return PoseContract(bare, decode, network.outputs, normalise)
-    return ImageContract(bare, ANSWERS[network.task](), normalise)
+    cpu_rows, gpu_rows = map_rows(*network.input_size)
+    return ImageContract(bare, ANSWERS[network.task](), normalise, gpu_rows, cpu_rows)
 
 
 def _flip_tested(network: Network, bare: nn.Module) -> nn.Module:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from poseserve.catalogue import CATALOGUE, REPOSITORIES, ROOT, Network
-from poseserve.config import config_files
+from poseserve.config import config_files, network_config, step_configs
 from poseserve.repository import Deployment, Installed, Repository, read_repository
 
 SHIPPED = read_repository()
@@ -142,6 +144,43 @@ def test_parts_see_what_they_were_trained_on():
     assert "crop_people" in steps("parts")
     assert "resize_image" in steps("parts.sapiens-0.3b-parts")
     assert "crop_people" in steps("parts_of_people.sapiens-0.3b-parts")
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("vitpose-s-coco_25", range(8, 17)),
+        ("sapiens-0.3b-parts", range(1, 5)),
+        ("sapiens-1b-depth", range(1, 5)),
+        ("rtmdet-m", []),
+    ],
+)
+def test_batches_are_what_a_network_works_on_at_once(name, rows):
+    config = network_config(Installed(CATALOGUE[name]))
+    assert list(config.dynamic_batching.preferred_batch_size) == list(rows)
+
+
+def test_no_batch_is_larger_than_a_network_takes():
+    config = network_config(Installed(CATALOGUE["vitpose-s-coco_25"], Deployment(max_people=9)))
+    assert list(config.dynamic_batching.preferred_batch_size) == [8, 9]
+
+
+def test_the_number_of_processes_of_a_step_is_kept():
+    more = read_repository().with_steps({"decode_image": 8, "resize_maps": 2})
+    counts = {config.name: config.instance_group[0].count for config in step_configs(more)}
+    assert (counts["decode_image"], counts["resize_maps"], counts["crop_people"]) == (8, 2, 2)
+    assert json.loads(more.state())["steps"] == {"decode_image": 8, "resize_maps": 2}
+    usual = more.with_steps({"decode_image": 2, "resize_maps": 1})
+    assert usual.state() == read_repository().state()
+
+
+@pytest.mark.parametrize(
+    ("instances", "words"),
+    [({"decode": 1}, "there is no step 'decode', there are decode_image, crop"), ({"crop_people": 0}, "must be 1 to")],
+)
+def test_steps_that_cannot_be_are_refused(instances, words):
+    with pytest.raises(ValueError, match=words):
+        read_repository().with_steps(instances)
 
 
 def test_a_network_in_onnx_goes_to_onnxruntime():

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from poseserve.chunks import map_rows
 from poseserve.contracts import (
+    Depth,
     DetectorContract,
     FlipTest,
     ImageContract,
@@ -143,6 +145,30 @@ def test_parts_are_the_two_best_classes_and_the_lead_of_the_first():
     assert parts.shape == (3, 16, 16, 3)
     assert parts[:, :, :6].eq(torch.tensor([3, 7, 16])).all()  # sixteenths of a logit
     assert parts[:, :, 10:].eq(torch.tensor([7, 3, 255])).all()  # no more than a byte holds
+
+
+def test_maps_are_made_in_chunks_and_keep_their_order():
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.batches: list[int] = []
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.batches.append(x.shape[0])
+            return x[:, :1]
+
+    network = Counting()
+    unit = Normalise((0.0,) * 3, (1.0,) * 3)
+    depth = ImageContract(network, Depth(), unit, chunk=4, cpu_chunk=2)(crops(3, 1, 4, 1, 5))
+    assert network.batches == [2, 2, 1]
+    assert depth[:, 0, 0].tolist() == [3, 1, 4, 1, 5]
+
+
+@pytest.mark.parametrize(
+    ("size", "cpu", "gpu"), [((256, 192), 8, 16), ((512, 512), 3, 12), ((1024, 768), 1, 4), ((4096, 3072), 1, 1)]
+)
+def test_a_network_makes_as_many_large_maps_at_once_as_the_memory_holds(size, cpu, gpu):
+    assert map_rows(*size) == (cpu, gpu)
 
 
 def test_detector_sees_normalised_rgb_planes():

@@ -17,7 +17,6 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from poseserve import server as server_module
-from poseserve.dry_run import dry_run
 from poseserve.server import Server, ServerError
 
 
@@ -130,25 +129,6 @@ def test_a_taken_port_is_named(steps: Path) -> None:
 def test_a_missing_repository_is_named(tmp_path: Path) -> None:
     with pytest.raises(ServerError, match=f"there is no model repository {tmp_path}/nowhere"):
         _server(tmp_path / "nowhere").start()
-
-
-def test_instances_override_the_config_and_leave_the_repository_alone(steps: Path, ensembles: Path) -> None:
-    before = (steps / "echo" / "config.pbtxt").read_bytes()
-    with _server(steps, ensembles, instances={"echo": 3}) as server:
-        client = InferenceServerClient(server.grpc_url)
-        assert [group.count for group in client.get_model_config("echo").config.instance_group] == [3]
-        client.close()
-        assert dry_run(server.grpc_url).keys() == {"everything"}
-    assert (steps / "echo" / "config.pbtxt").read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("instances", "message"),
-    [({"ecco": 1}, "there is no model 'ecco', there are echo"), ({"echo": 0}, "echo=0, must be at least 1")],
-)
-def test_instances_that_cannot_be_are_refused(steps: Path, instances: dict[str, int], message: str) -> None:
-    with pytest.raises(ServerError, match=message):
-        _server(steps, instances=instances).start()
 
 
 def test_wait_returns_the_signal_that_ended_triton(steps: Path, tmp_path: Path) -> None:

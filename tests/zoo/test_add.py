@@ -55,7 +55,7 @@ def test_all_that_follows_is_configured(root, vitpose_file):
     assert "gpus: [0, 1]" in network
     assert "count: 2" in network
     assert "max_batch_size: 20" in network
-    assert 'string_value: "20"' in (steps / "crop_people" / "config.pbtxt").read_text()
+    assert r"{\"256x192\": 20, \"320x240\": 100}" in (steps / "crop_people" / "config.pbtxt").read_text()
     assert (ensembles / f"pose.{NAME}" / "config.pbtxt").is_file()
     assert (ensembles / f"pose_in_boxes.{NAME}" / "config.pbtxt").is_file()
 

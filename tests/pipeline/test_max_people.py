@@ -1,0 +1,62 @@
+"""A network that takes few people at once leaves the others as they are."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch import nn
+from tritonclient.grpc import InferenceServerClient
+
+from poseclient import PoseClient, PoseServerError
+from poseserve.catalogue import FOLDERS, ROOT, Network
+from poseserve.cli import main
+from poseserve.config import write_configs
+from poseserve.contracts import PoseContract, UdpHeatmaps
+from poseserve.export import export
+from poseserve.repository import Deployment, Installed, read_repository
+from poseserve.server import Server
+from poseserve.zoo import example
+
+FEW = Network("few", "pose", (64, 48), "coco_17")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[Server]:
+    """Beside the tree's networks one that takes two people; three processes decode images."""
+    root: Path = tmp_path_factory.mktemp("few")
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, root / name)
+    contract = PoseContract(nn.Conv2d(3, 17, 4, 4).eval(), UdpHeatmaps(), 17)
+    export(contract, example(FEW), root / "model_repository" / FEW.name / "1" / "model.pt")
+    write_configs(read_repository(root).with_network(Installed(FEW, Deployment(max_people=2))))
+    assert main(["configure", "--instances", "decode_image=3", "--root", str(root)]) == 0
+    with Server([root / folder for folder in FOLDERS], http_port=0, grpc_port=0, metrics_port=0) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server) -> Iterator[PoseClient]:
+    with PoseClient(f"grpc://{server.grpc_url}") as connected:
+        yield connected
+
+
+def test_its_answers_are_about_the_best_two(client, scene):
+    everyone, best = client.pose(scene.jpeg), client.pose(scene.jpeg, model="pose.few")
+    assert len(everyone) == len(client.detect(scene.jpeg, max_people=100)) == best.found == 4
+    np.testing.assert_array_equal(best.boxes, everyone.boxes[:2])
+
+
+def test_it_refuses_three_boxes(client, scene):
+    boxes = client.detect(scene.jpeg).boxes[:3]
+    with pytest.raises(PoseServerError, match="BOXES has 3 rows; accepted are at most 2"):
+        client.pose_in_boxes(scene.jpeg, boxes, model="pose_in_boxes.few")
+    assert len(client.pose_in_boxes(scene.jpeg, boxes)) == 3
+
+
+def test_steps_have_the_processes_that_were_asked_for(server):
+    with InferenceServerClient(server.grpc_url) as api:
+        assert api.get_model_config("decode_image").config.instance_group[0].count == 3
