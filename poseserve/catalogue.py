@@ -24,6 +24,7 @@ FAMILIES = ("sapiens", "sapiens2", "vitpose", "posehrnet", "simdr", *DETECTORS)
 # How the authors of Sapiens call a task, where we say otherwise.
 OFFICIAL_TASKS = {"parts": "seg", "normals": "normal", "features": "pretrain"}
 TASKS = ("detector", "pose", "parts", "depth", "normals", "features", "pointmap", "matting")
+FITS = {"stretch": "RESIZED", "pad": "PADDED"}  # of a whole image into an input -> what `resize_image` calls it
 LABELLED: dict[str, Callable[[str], KeypointSet | ClassSet]] = {"pose": keypoint_set, "parts": class_set}
 
 
@@ -59,7 +60,8 @@ class Network:
     height, width in pixels. labels: the keypoint set of a pose network, the class set of a parts network (tables of
     `poseclient`). max_batch_size: rows in one execution; all people of an image go to a network at once, which works
     through them in chunks. published: accuracy as the authors state it. view: what a parts network was trained on, the
-    whole "image" or a "person".
+    whole "image" or a "person". fit: how a whole image is brought to the input size, "stretch", whatever its aspect, or
+    "pad", scaled to fit and black around it, which is cut away from the map that the network answers.
     """
 
     name: str
@@ -72,12 +74,15 @@ class Network:
     checkpoint: Checkpoint | None = None
     published: str = ""
     view: str = "image"
+    fit: str = "stretch"
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ValueError(f"{self.name!r} is no name for a network: letters, digits, '.', '_' and '-' only")
         if self.task not in TASKS:
             raise ValueError(f"{self.name}: unknown task {self.task!r}, must be one of {', '.join(TASKS)}")
+        if self.fit not in FITS or (self.fit == "pad" and self.task == "parts"):  # whose mask is pasted by region
+            raise ValueError(f"{self.name}: fit {self.fit!r}, must be one of {', '.join(FITS)}, of parts not pad")
         if self.task in LABELLED:
             if self.labels is None:
                 raise ValueError(f"{self.name}: a {self.task} network needs a set of labels")
@@ -183,7 +188,7 @@ def _sapiens() -> Iterator[Network]:
 
 
 def _sapiens2() -> Iterator[Network]:
-    """Sapiens2, ICLR 2026, arXiv 2604.21681."""
+    """Sapiens2, ICLR 2026, arXiv 2604.21681. Normals and point maps keep the aspect of the image."""
 
     def entry(size: str, task: str, labels: str | None = None) -> Network:
         official = OFFICIAL_TASKS.get(task, task)
@@ -191,7 +196,8 @@ def _sapiens2() -> Iterator[Network]:
         checkpoint = Checkpoint(f"sapiens2_{size}_{official}.safetensors", SAPIENS2, repository)
         rows = DETECTIONS if labels else 8
         shape = (4096, 3072) if size == "1b_4k" else SAPIENS_INPUT
-        return Network(f"sapiens2-{size}-{task}", task, shape, labels, rows, "sapiens2", size, checkpoint)
+        fit = "pad" if task in ("normals", "pointmap") else "stretch"
+        return Network(f"sapiens2-{size}-{task}", task, shape, labels, rows, "sapiens2", size, checkpoint, fit=fit)
 
     for size in ("0.4b", "0.8b", "1b", "5b"):
         yield entry(size, "pose", "goliath_308")

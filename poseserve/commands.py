@@ -231,7 +231,7 @@ def _network(args: argparse.Namespace) -> tuple[Network, dict | None]:
         raise ValueError(f"a {task} network needs --{'keypoints' if task == 'pose' else 'classes'}")
     input_size = args.input_size or kin[0].input_size
     rows = kin[0].max_batch_size
-    network = Network(args.name, task, input_size, labels, rows, args.family, args.size or "")
+    network = Network(args.name, task, input_size, labels, rows, args.family, args.size or "", fit=kin[0].fit)
     return network, keypoint_table
 
 

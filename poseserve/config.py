@@ -122,7 +122,7 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
     cut = sorted({i.network.input_size for i in people})
     most = {size: min(i.max_batch_size for i in people if i.network.input_size == size) for size in cut}
     whole = {
-        i.network.input_size
+        (i.network.input_size, i.network.fit)
         for i in repository.networks.values()
         if i.network.task not in ("detector", "pose") and i.network.view == "image"
     }
@@ -158,7 +158,7 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         _step(
             "resize_image",
             _inputs(t.PIXELS),
-            _outputs(*(make(size) for size in sorted(whole) for make in (t.resized, t.regions))),
+            _outputs(*(tensor for size, fit in sorted(whole) for tensor in t.fitted(size, fit))),
         ),
         _step(
             "paste_masks",
@@ -167,7 +167,7 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         ),
         _step(
             "resize_maps",
-            _inputs(t.SIZE, t.MASK, *raw, optional=("MASK", *(name for name, _, _ in raw))),
+            _inputs(t.SIZE, t.BOUNDS, t.MASK, *raw, optional=("BOUNDS", "MASK", *(name for name, _, _ in raw))),
             _outputs(*(full for _, full in MAPS.values()), *OF_PEOPLE.values()),
         ),
         _step("pool_features", _inputs(t.FEATURE_MAP), _outputs(t.FEATURES, t.POOLED)),

@@ -97,7 +97,7 @@ def _masks_of_people(detector: Network, parts: Network, kept: tuple[str, ...] = 
 
 def _of_image(network: Network, output: str) -> list[Step]:
     """A network that sees the whole image."""
-    image = t.resized(network.input_size)[0]
+    image = t.fitted(network.input_size, network.fit)[0][0]
     return [
         Step("decode_image", ("IMAGE",), ("PIXELS", "SIZE")),
         Step("resize_image", ("PIXELS",), (image,)),
@@ -172,7 +172,7 @@ def people_ensembles(detector: Network, pose: Installed, parts: Network) -> list
     return [Ensemble("people", [t.IMAGE], outputs, steps, whole.parameters | {"class_set": str(parts.labels)})]
 
 
-# Task -> what the network answers, and that as stretched to the size of the image.
+# Task -> what the network answers, and that at the size of the image.
 MAPS = {
     "depth": (t.DEPTH_MAP, t.DEPTH),
     "normals": (t.NORMAL_MAP, t.NORMALS),
@@ -185,11 +185,17 @@ OF_PEOPLE = {"depth": t.DEPTH_OF_PEOPLE, "normals": t.NORMALS_OF_PEOPLE}
 def map_ensembles(detector: Network, parts: Network, network: Network, suffix: str = "") -> list[Ensemble]:
     """A map of the whole image; depth and normals also of what the parts network says are people."""
     raw, whole = (tensor[0] for tensor in MAPS[network.task])
-    steps = [*_of_image(network, raw), Step("resize_maps", (raw, "SIZE"), (whole,))]
+    takes: tuple[str, ...] = (raw, "SIZE")
+    steps = _of_image(network, raw)
+    if network.fit == "pad":
+        bounds = t.fitted(network.input_size, network.fit)[1][0]
+        takes = (*takes, f"BOUNDS={bounds}")
+        steps.append(Step("resize_image", ("PIXELS",), (bounds,)))
+    steps.append(Step("resize_maps", takes, (whole,)))
     outputs = [MAPS[network.task][1]]
     if network.task in OF_PEOPLE:
         of_people = OF_PEOPLE[network.task]
-        steps += [*_mask(detector, parts), Step("resize_maps", (raw, "SIZE", "MASK"), (of_people[0],))]
+        steps += [*_mask(detector, parts), Step("resize_maps", (*takes, "MASK"), (of_people[0],))]
         outputs.append(of_people)
     return [Ensemble(f"{network.task}{suffix}", [t.IMAGE], outputs, steps)]
 

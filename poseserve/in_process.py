@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from poseclient import People
-from poseserve.catalogue import DETECTIONS, PREPROCESS
+from poseserve.catalogue import DETECTIONS, FITS, PREPROCESS
 from poseserve.config import MAX_PIXELS, MAX_SIDE
 from poseserve.repository import Repository, read_repository
 from poseserve.tensors import LETTERBOX
@@ -39,6 +39,7 @@ class InProcess:
         entries = {task: repository.default(task) for task in repository.defaults}
         self._networks = {task: torch.jit.load(str(repository.model_file(e.name))) for task, e in entries.items()}
         self._size = {task: entry.input_size for task, entry in entries.items()}
+        self._fit = {task: entry.fit for task, entry in entries.items()}
         self._keypoint_set = entries["pose"].labels
         self._decoding = threading.Lock()  # meanwhile descriptor 2 leads elsewhere, for all threads
         self._images = step_module("decode_image", "images")
@@ -121,5 +122,8 @@ class InProcess:
 
     def _map(self, task: str, output: str, encoded: bytes) -> np.ndarray:
         pixels = self._decode(encoded)
-        answer = self._run(task, self._resize.stretch(pixels, *self._size[task])[None])[0]
+        image = self._resize.MAKE[FITS[self._fit[task]]](pixels, *self._size[task])
+        answer = self._run(task, image[None])[0]
+        if self._fit[task] == "pad":
+            answer = self._maps.cut(answer, self._resize.bounds(pixels, *self._size[task]))
         return self._maps.RESIZE[output][1](answer, np.array(pixels.shape[:2]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poseserve.catalogue import DETECTIONS, Network
+from poseserve.catalogue import DETECTIONS, FITS, Network
 
 LETTERBOX = 640  # side of what every detector sees
 
@@ -13,6 +13,7 @@ LETTERBOXED: Tensor = ("LETTERBOX", "UINT8", [LETTERBOX, LETTERBOX, 3])
 SCALE: Tensor = ("SCALE", "FP32", [2])
 SIZE: Tensor = ("SIZE", "INT32", [2])
 DETECTED: Tensor = ("DETECTIONS", "FP32", [DETECTIONS, 5])
+BOUNDS: Tensor = ("BOUNDS", "INT32", [1, 4])
 BOXES: Tensor = ("BOXES", "FP32", [-1, 4])
 SCORES: Tensor = ("SCORES", "FP32", [-1])
 PEOPLE_FOUND: Tensor = ("PEOPLE_FOUND", "INT32", [1])
@@ -46,16 +47,18 @@ def crops(input_size: tuple[int, int]) -> Tensor:
     return f"CROPS_{height}x{width}", "UINT8", [-1, height, width, 3]
 
 
-def resized(input_size: tuple[int, int]) -> Tensor:
-    """What `resize_image` makes for networks of that input size that see the whole image."""
-    height, width = input_size
-    return f"RESIZED_{height}x{width}", "UINT8", [-1, height, width, 3]
-
-
 def regions(input_size: tuple[int, int]) -> Tensor:
-    """Where those crops, or that image, lie in the image."""
+    """Where those crops, or the stretched image, lie in the image."""
     height, width = input_size
     return f"REGIONS_{height}x{width}", "FP32", [-1, 4]
+
+
+def fitted(input_size: tuple[int, int], fit: str) -> tuple[Tensor, Tensor]:
+    """What `resize_image` makes for networks of that input size and fit that see the whole image: what they see, and
+    what region of the image that is, or of a padded one where the image lies in it: top, left, height, width."""
+    height, width = input_size
+    image: Tensor = (f"{FITS[fit]}_{height}x{width}", "UINT8", [-1, height, width, 3])
+    return image, (f"BOUNDS_{height}x{width}", "INT32", [1, 4]) if fit == "pad" else regions(input_size)
 
 
 def answer(network: Network) -> Tensor:

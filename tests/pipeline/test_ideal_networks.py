@@ -29,7 +29,8 @@ from poseserve.contracts import (
     UdpHeatmaps,
 )
 from poseserve.export import export
-from poseserve.repository import Installed, read_repository
+from poseserve.in_process import InProcess
+from poseserve.repository import Installed, Repository, read_repository
 from poseserve.server import Server
 from poseserve.zoo import example
 
@@ -70,6 +71,22 @@ class Red(Colours):
         return super().forward(x)[:, :1]
 
 
+class Aspect(Colours):
+    """Everywhere how wide what is red appears, its height being 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        red = F.relu(super().forward(x)[:, :1] - 5)
+        height, width = x.shape[2:]
+        rows, columns = (side / side.sum(2, keepdim=True) for side in (red.sum(3), red.sum(2)))
+        wide, high = (self.spread(side, n) for side, n in ((columns, width), (rows, height)))
+        return (wide / high)[..., None, None] + 0 * red
+
+    def spread(self, shares: Tensor, n: int) -> Tensor:
+        places = self.places[:n]
+        mean = (shares * places).sum(2, keepdim=True)
+        return (shares * (places - mean) ** 2).sum(2).sqrt()
+
+
 class Quarters(Colours):
     """Of the encoder: the mean colour of each 16 x 16 cell, in as many channels as an encoder has."""
 
@@ -90,8 +107,8 @@ class Premultiplied(Colours):
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory) -> Iterator[PoseClient]:
-    """A server of the tree's networks, and of those above."""
+def repository(tmp_path_factory) -> Repository:
+    """The tree's networks, and those above."""
     root: Path = tmp_path_factory.mktemp("ideal")
     for name in FOLDERS:
         shutil.copytree(ROOT / name, root / name)
@@ -103,17 +120,27 @@ def client(tmp_path_factory) -> Iterator[PoseClient]:
         Network("ideal_features", "features", SIZE, size="0.3b"): ImageContract(Quarters(), Features()),
         Network("ideal_pointmap", "pointmap", SIZE): ImageContract(Metres(), Pointmap()),
         Network("ideal_matting", "matting", SIZE): ImageContract(Premultiplied(), Matting()),
+        Network("padded_normals", "normals", SIZE, fit="pad"): ImageContract(Colours(), Normals()),
+        Network("padded_pointmap", "pointmap", SIZE, fit="pad"): ImageContract(Metres(), Pointmap()),
+        Network("padded_matting", "matting", SIZE, fit="pad"): ImageContract(Premultiplied(), Matting()),
+        Network("padded_aspect", "depth", SIZE, fit="pad"): ImageContract(Aspect(), Depth()),
+        Network("stretched_aspect", "depth", SIZE): ImageContract(Aspect(), Depth()),
         pose: PoseContract(Spots(), UdpHeatmaps(), 3),
     }
     for network, contract in contracts.items():
         export(contract, example(network), root / "model_repository" / network.name / "1" / "model.pt")
         table = SPOTS if network is pose else None
         repository = repository.with_network(Installed(network, keypoint_table=table))
-        if network is not pose:
+        if network.name.startswith("ideal"):
             repository = repository.with_default(network.task, network.name)
     write_configs(repository)
+    return repository
+
+
+@pytest.fixture(scope="module")
+def client(repository) -> Iterator[PoseClient]:
     with (
-        Server([root / folder for folder in FOLDERS], http_port=0, grpc_port=0, metrics_port=0) as server,
+        Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server,
         PoseClient(f"grpc://{server.grpc_url}") as connected,
     ):
         yield connected
@@ -192,6 +219,34 @@ def test_maps_lie_over_the_image(client, size):
     np.testing.assert_allclose(inner(matte[..., :3]), colours, atol=2)
 
 
+@pytest.mark.parametrize("size", [(96, 80), (333, 501), (47, 301), (300, 75)])
+def test_maps_lie_over_an_image_that_was_padded(client, size):
+    image = ramps(*size)
+    colours = inner(image)
+    points = client.pointmap(image, model="pointmap.padded_pointmap")
+    assert (points.shape, points.dtype) == ((*size, 3), np.float32)
+    np.testing.assert_allclose(inner(points), colours / 10, atol=0.2)
+    normals = client.normals(image, model="normals.padded_normals")
+    np.testing.assert_allclose(inner(normals), colours / np.linalg.norm(colours, axis=2, keepdims=True), atol=0.015)
+    matte = client.matting(image, model="matting.padded_matting")
+    np.testing.assert_allclose(inner(matte[..., :3]), colours, atol=2)
+
+
+@pytest.mark.parametrize("size", [(360, 640), (640, 360), (400, 1000)])
+def test_a_disc_stays_round_where_the_image_is_padded(client, size):
+    image = np.zeros((*size, 3), np.uint8)
+    cv2.circle(image, (size[1] // 3, size[0] // 2), min(size) // 4, (250, 0, 0), cv2.FILLED)
+    np.testing.assert_allclose(client.depth(image, model="depth.padded_aspect"), 1, atol=0.02)
+    stretched = (SIZE[1] / size[1]) / (SIZE[0] / size[0])
+    np.testing.assert_allclose(client.depth(image, model="depth.stretched_aspect"), stretched, rtol=0.02)
+
+
+def test_the_same_steps_without_a_server_pad_as_well(client, repository, scene):
+    steps = InProcess(repository.with_default("normals", "padded_normals"))
+    served = client.normals(scene.jpeg, model="normals.padded_normals")
+    np.testing.assert_array_equal(steps.normals(scene.jpeg), served)
+
+
 def test_features_are_those_of_the_whole_image_and_their_mean(client):
     image = ramps(192, 160)
     features = client.features(image)
@@ -207,8 +262,10 @@ def test_maps_of_people_are_empty_elsewhere(client, scene):
     mask, depth = client.parts(scene.jpeg), client.depth(scene.jpeg)
     people = client.depth(scene.jpeg, of_people=True)
     np.testing.assert_array_equal(people, np.where(mask > 0, depth, np.nan).astype(np.float16))
-    normals = client.normals(scene.jpeg, of_people=True)
-    np.testing.assert_array_equal(np.isnan(normals).all(2), mask == 0)
+    for model in ("normals", "normals.padded_normals"):
+        everywhere = client.normals(scene.jpeg, model=model)
+        of_people = client.normals(scene.jpeg, of_people=True, model=model)
+        np.testing.assert_array_equal(of_people, np.where(mask[..., None] > 0, everywhere, np.nan).astype(np.float16))
 
 
 def test_maps_of_nobody_are_empty(client):

@@ -44,7 +44,15 @@ def test_every_network_batches_across_requests():
 def crowded() -> Repository:
     """With networks of several tasks and input sizes installed beside the demo ones."""
     repository = SHIPPED
-    for name in ("sapiens-0.3b-parts", "sapiens2-0.4b-pose", "vitpose-s-coco_25", "rtmdet-m", "sapiens-1b-depth"):
+    for name in (
+        "sapiens-0.3b-parts",
+        "sapiens2-0.4b-pose",
+        "vitpose-s-coco_25",
+        "rtmdet-m",
+        "sapiens-1b-depth",
+        "sapiens2-0.4b-normals",
+        "sapiens2-0.4b-pointmap",
+    ):
         repository = repository.with_network(Installed(CATALOGUE[name]))
     return repository
 
@@ -124,6 +132,8 @@ def test_every_network_but_the_defaults_has_ensembles_of_its_own():
         "parts_of_people.sapiens-0.3b-parts",
         "detect.rtmdet-m",
         "depth.sapiens-1b-depth",
+        "normals.sapiens2-0.4b-normals",
+        "pointmap.sapiens2-0.4b-pointmap",
     }
 
 
@@ -181,6 +191,33 @@ def test_the_number_of_processes_of_a_step_is_kept():
 def test_steps_that_cannot_be_are_refused(instances, words):
     with pytest.raises(ValueError, match=words):
         read_repository().with_steps(instances)
+
+
+def test_normals_and_point_maps_of_sapiens2_keep_the_aspect_of_the_image():
+    fits = {(network.family, network.task, network.fit) for network in CATALOGUE.values()}
+    assert {entry for entry in fits if "pad" in entry or {"normals", "pointmap"} & set(entry)} == {
+        ("demo", "normals", "stretch"),
+        ("sapiens", "normals", "stretch"),
+        ("sapiens2", "normals", "pad"),
+        ("sapiens2", "pointmap", "pad"),
+    }
+
+
+def test_networks_of_one_input_size_see_the_image_each_in_its_own_way():
+    chosen = parsed(crowded().with_default("parts", "sapiens-0.3b-parts"))
+    steps = {name: chosen[name].ensemble_scheduling.step for name in chosen}
+    (resize,) = (step for step in steps["normals.sapiens2-0.4b-normals"] if step.model_name == "resize_image")
+    assert set(resize.output_map) == {"PADDED_1024x768", "BOUNDS_1024x768", "RESIZED_1024x768", "REGIONS_1024x768"}
+    seen = {
+        step.model_name: step.input_map["INPUT__0"]
+        for step in steps["normals.sapiens2-0.4b-normals"]
+        if "INPUT__0" in step.input_map
+    }
+    assert seen["sapiens2-0.4b-normals"] == "PADDED_1024x768"
+    assert seen["sapiens-0.3b-parts"] == "RESIZED_1024x768"
+    maps = [step for step in steps["normals.sapiens2-0.4b-normals"] if step.model_name == "resize_maps"]
+    assert [step.input_map["BOUNDS"] for step in maps] == ["BOUNDS_1024x768"] * 2
+    assert all("BOUNDS" not in step.input_map for step in steps["depth.sapiens-1b-depth"])
 
 
 def test_a_network_in_onnx_goes_to_onnxruntime():
@@ -248,3 +285,9 @@ def test_default_networks_have_their_task():
 def test_an_unknown_task_is_refused():
     with pytest.raises(ValueError, match="must be one of detector, pose, parts"):
         Network("x", "smell", (1, 1))
+
+
+@pytest.mark.parametrize(("task", "labels", "fit"), [("depth", None, "crop"), ("parts", "sapiens_28", "pad")])
+def test_a_fit_that_cannot_be_is_refused(task, labels, fit):
+    with pytest.raises(ValueError, match=f"fit '{fit}', must be one of stretch, pad"):
+        Network("x", task, (1024, 768), labels, fit=fit)

@@ -93,3 +93,37 @@ def test_an_image_is_stretched_with_pixel_centres_aligned():
     assert stretched.shape == (512, 480, 3)
     places = ((np.arange(480) + 0.5) * 120 / 480 - 0.5).clip(0, 119)
     np.testing.assert_allclose(stretched[100, :, 0], 2 * places, atol=0.55)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1080, 1920), (296, 0, 432, 768)),  # wide
+        ((3000, 1000), (0, 213, 1024, 341)),  # tall, one column of black more on the right
+        ((400, 710), (296, 0, 432, 767)),  # rounded down, as the authors do
+        ((256, 192), (0, 0, 1024, 768)),  # enlarged
+        ((1, 32766), (511, 0, 1, 768)),  # less than a row
+    ],
+)
+def test_a_padded_image_keeps_its_aspect_in_the_middle_of_black(size, expected):
+    pixels = np.full((*size, 3), 200, np.uint8)
+    top, left, height, width = resize.bounds(pixels, 1024, 768)
+    assert (top, left, height, width) == expected
+    shown = np.zeros((1024, 768, 3), np.uint8)
+    shown[top : top + height, left : left + width] = 200
+    np.testing.assert_array_equal(resize.pad(pixels, 1024, 768), shown)
+
+
+@pytest.mark.parametrize("size", [(90, 160), (171, 70), (301, 300)])
+def test_a_padded_image_comes_back_where_it_was(size):
+    ramp = np.linspace(20, 230, size[1])[None, :, None] + np.linspace(-15, 15, size[0])[:, None, None]
+    pixels = np.repeat(ramp.round().astype(np.uint8), 3, 2)
+    shown = maps.cut(resize.pad(pixels, 256, 192), resize.bounds(pixels, 256, 192))
+    back = maps.stretch(shown.astype(np.float32), np.array(size))
+    np.testing.assert_allclose(back[2:-2, 2:-2], pixels[2:-2, 2:-2], atol=1)
+
+
+@pytest.mark.parametrize("bounds", [(-1, 0, 4, 4), (0, 0, 0, 4), (5, 0, 4, 4), (0, 2, 4, 5), (2**31 - 1, 0, 1, 1)])
+def test_bounds_outside_the_map_are_refused(bounds):
+    with pytest.raises(ValueError, match=r"BOUNDS is .*; accepted are .* of a part of the map, which is 8 x 6"):
+        maps.cut(np.zeros((8, 6)), np.array(bounds, np.int32))

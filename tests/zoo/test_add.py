@@ -215,6 +215,16 @@ def test_a_network_of_ones_own_with_its_own_keypoints(root, tmp_path):
     assert "right_paw" in ensemble
 
 
+def test_own_networks_see_an_image_as_those_of_their_family_do(root, tmp_path, capsys, monkeypatch):
+    def refuse(repository, installed, *rest):
+        raise ValueError(f"fit {installed.network.fit}")
+
+    monkeypatch.setattr(install, "add", refuse)  # for a small network there are no weights
+    own = ("add", "x", "--checkpoint", tmp_path / "x.pth", "--root", root, "--task", "normals", "--family")
+    assert "fit pad" in refusal(capsys, *own, "sapiens2")
+    assert "fit stretch" in refusal(capsys, *own, "sapiens")
+
+
 def test_own_networks_need_all_that_describes_them(root, tmp_path, capsys):
     file = tmp_path / "x.pth"
     assert "need --checkpoint" in refusal(capsys, "add", "x", "--family", "vitpose", "--root", root)

@@ -1,20 +1,20 @@
-"""resize_image: an image stretched to the input of one or several networks."""
+"""resize_image: an image stretched or padded to the input of one or several networks."""
 
 import json
 import traceback
 
 import cv2
 import triton_python_backend_utils as pb_utils
-from resize import region, stretch
+from resize import MAKE
 
 
 class TritonPythonModel:
     def initialize(self, args):
         outputs = json.loads(args["model_config"])["output"]
         self._sizes = {  # "HxW" -> H, W: one for every input size in use
-            output["name"].removeprefix("RESIZED_"): (int(output["dims"][1]), int(output["dims"][2]))
+            output["name"].partition("_")[2]: (int(output["dims"][1]), int(output["dims"][2]))
             for output in outputs
-            if output["name"].startswith("RESIZED_")
+            if len(output["dims"]) == 4  # the images
         }
         cv2.setNumThreads(1)  # instances, not threads, fill the cores
 
@@ -36,8 +36,7 @@ class TritonPythonModel:
         outputs = {}
         for name in request.requested_output_names():
             kind, _, size = name.partition("_")
-            make = {"RESIZED": stretch, "REGIONS": region}[kind]
-            outputs[name] = make(pixels, *self._sizes[size])[None]
+            outputs[name] = MAKE[kind](pixels, *self._sizes[size])[None]
         return outputs
 
 

@@ -1,4 +1,4 @@
-"""Stretches maps of an image to its size, bilinear, pixel centres aligned."""
+"""Brings maps of an image to its size, bilinear, pixel centres aligned."""
 
 from __future__ import annotations
 
@@ -22,6 +22,20 @@ def stretch(values: np.ndarray, size: np.ndarray) -> np.ndarray:
         )
     numbers = values if values.dtype == np.uint8 else values.astype(np.float32)
     return cv2.resize(numbers, (width, height), interpolation=cv2.INTER_LINEAR).astype(values.dtype, copy=False)
+
+
+def cut(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """The part of a map [H, W, ...] that shows the image: `bounds` is its top, left, height, width.
+
+    Raises ValueError when there is no such part.
+    """
+    top, left, height, width = (int(number) for number in bounds)
+    if not (0 <= top < top + height <= values.shape[0] and 0 <= left < left + width <= values.shape[1]):
+        raise ValueError(
+            f"BOUNDS is {top}, {left}, {height}, {width}; accepted are top, left, height, width of a part of the map,"
+            f" which is {values.shape[0]} x {values.shape[1]}"
+        )
+    return values[top : top + height, left : left + width]
 
 
 def stretch_normals(values: np.ndarray, size: np.ndarray) -> np.ndarray:

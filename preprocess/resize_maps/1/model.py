@@ -1,10 +1,10 @@
-"""resize_maps: maps of the networks' input size stretched to the size of the image."""
+"""resize_maps: maps of the networks' input size, without what was padded, stretched to the size of the image."""
 
 import traceback
 
 import cv2
 import triton_python_backend_utils as pb_utils
-from maps import RESIZE, of_people
+from maps import RESIZE, cut, of_people
 
 
 class TritonPythonModel:
@@ -28,10 +28,12 @@ class TritonPythonModel:
         maps = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
         size = maps.pop("SIZE")
         mask = maps.pop("MASK", None)
+        bounds = maps.pop("BOUNDS", None)
         outputs = {}
         for name in request.requested_output_names():
             source, resize = RESIZE[name.removesuffix("_OF_PEOPLE")]
-            values = resize(maps[source][0], size)
+            values = maps[source][0]
+            values = resize(values if bounds is None else cut(values, bounds[0]), size)
             outputs[name] = of_people(values, mask) if name.endswith("_OF_PEOPLE") else values
         return outputs
 
