@@ -24,7 +24,8 @@ FAMILIES = ("sapiens", "sapiens2", "vitpose", "posehrnet", "simdr", *DETECTORS)
 # How the authors of Sapiens call a task, where we say otherwise.
 OFFICIAL_TASKS = {"parts": "seg", "normals": "normal", "features": "pretrain"}
 TASKS = ("detector", "pose", "parts", "depth", "normals", "features", "pointmap", "matting")
-FITS = {"stretch": "RESIZED", "pad": "PADDED"}  # of a whole image into an input -> what `resize_image` calls it
+# Of a whole image into an input -> what `resize_image` calls it.
+FITS = {"stretch": "RESIZED", "average": "AVERAGED", "pad": "PADDED"}
 LABELLED: dict[str, Callable[[str], KeypointSet | ClassSet]] = {"pose": keypoint_set, "parts": class_set}
 
 
@@ -60,8 +61,9 @@ class Network:
     height, width in pixels. labels: the keypoint set of a pose network, the class set of a parts network (tables of
     `poseclient`). max_batch_size: rows in one execution; all people of an image go to a network at once, which works
     through them in chunks. published: accuracy as the authors state it. view: what a parts network was trained on, the
-    whole "image" or a "person". fit: how a whole image is brought to the input size, "stretch", whatever its aspect, or
-    "pad", scaled to fit and black around it, which is cut away from the map that the network answers.
+    whole "image" or a "person". fit: how a whole image is brought to the input size: "stretch", bilinear; "average",
+    stretched by the mean of what a pixel covers, or bicubic where the width grows; "pad", scaled to fit, bilinear, and
+    black around it, which is cut away from the map that the network answers.
     """
 
     name: str
@@ -189,6 +191,7 @@ def _sapiens() -> Iterator[Network]:
 
 def _sapiens2() -> Iterator[Network]:
     """Sapiens2, ICLR 2026, arXiv 2604.21681. Normals and point maps keep the aspect of the image."""
+    fits = {"parts": "average", "normals": "pad", "pointmap": "pad"}
 
     def entry(size: str, task: str, labels: str | None = None) -> Network:
         official = OFFICIAL_TASKS.get(task, task)
@@ -196,7 +199,7 @@ def _sapiens2() -> Iterator[Network]:
         checkpoint = Checkpoint(f"sapiens2_{size}_{official}.safetensors", SAPIENS2, repository)
         rows = DETECTIONS if labels else 8
         shape = (4096, 3072) if size == "1b_4k" else SAPIENS_INPUT
-        fit = "pad" if task in ("normals", "pointmap") else "stretch"
+        fit = fits.get(task, "stretch")
         return Network(f"sapiens2-{size}-{task}", task, shape, labels, rows, "sapiens2", size, checkpoint, fit=fit)
 
     for size in ("0.4b", "0.8b", "1b", "5b"):

@@ -126,6 +126,7 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         for i in repository.networks.values()
         if i.network.task not in ("detector", "pose") and i.network.view == "image"
     }
+    fitted = {tensor[0]: tensor for size, fit in sorted(whole) for tensor in t.fitted(size, fit)}
     raw = [tensor for tensor, _ in MAPS.values()]
     sigmas: dict[int, object] = {}
     for installed in repository.of_task("pose"):  # of sets with as many keypoints the first one's will do for all
@@ -158,7 +159,7 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         _step(
             "resize_image",
             _inputs(t.PIXELS),
-            _outputs(*(tensor for size, fit in sorted(whole) for tensor in t.fitted(size, fit))),
+            _outputs(*fitted.values()),
         ),
         _step(
             "paste_masks",

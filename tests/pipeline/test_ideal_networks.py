@@ -123,6 +123,7 @@ def repository(tmp_path_factory) -> Repository:
         Network("padded_normals", "normals", SIZE, fit="pad"): ImageContract(Colours(), Normals()),
         Network("padded_pointmap", "pointmap", SIZE, fit="pad"): ImageContract(Metres(), Pointmap()),
         Network("padded_matting", "matting", SIZE, fit="pad"): ImageContract(Premultiplied(), Matting()),
+        Network("averaged_matting", "matting", SIZE, fit="average"): ImageContract(Premultiplied(), Matting()),
         Network("padded_aspect", "depth", SIZE, fit="pad"): ImageContract(Aspect(), Depth()),
         Network("stretched_aspect", "depth", SIZE): ImageContract(Aspect(), Depth()),
         pose: PoseContract(Spots(), UdpHeatmaps(), 3),
@@ -239,6 +240,17 @@ def test_a_disc_stays_round_where_the_image_is_padded(client, size):
     np.testing.assert_allclose(client.depth(image, model="depth.padded_aspect"), 1, atol=0.02)
     stretched = (SIZE[1] / size[1]) / (SIZE[0] / size[0])
     np.testing.assert_allclose(client.depth(image, model="depth.stretched_aspect"), stretched, rtol=0.02)
+
+
+def test_an_image_is_averaged_for_a_network_that_was_trained_so(client):
+    stripes = np.zeros((960, 800, 3), np.uint8)
+    stripes[:, ::5] = 250
+    seen = client.matting(stripes, model="matting.averaged_matting")
+    np.testing.assert_allclose(seen, 50, atol=1)  # bilinear sees every tenth stripe, or none
+    ramp = ramps(333, 501)
+    np.testing.assert_allclose(
+        inner(client.matting(ramp, model="matting.averaged_matting")[..., :3]), inner(ramp), atol=2
+    )
 
 
 def test_the_same_steps_without_a_server_pad_as_well(client, repository, scene):

@@ -50,6 +50,7 @@ def crowded() -> Repository:
         "vitpose-s-coco_25",
         "rtmdet-m",
         "sapiens-1b-depth",
+        "sapiens2-0.4b-parts",
         "sapiens2-0.4b-normals",
         "sapiens2-0.4b-pointmap",
     ):
@@ -130,6 +131,8 @@ def test_every_network_but_the_defaults_has_ensembles_of_its_own():
         "pose_of_image.vitpose-s-coco_25",
         "parts.sapiens-0.3b-parts",
         "parts_of_people.sapiens-0.3b-parts",
+        "parts.sapiens2-0.4b-parts",
+        "parts_of_people.sapiens2-0.4b-parts",
         "detect.rtmdet-m",
         "depth.sapiens-1b-depth",
         "normals.sapiens2-0.4b-normals",
@@ -204,19 +207,20 @@ def test_normals_and_point_maps_of_sapiens2_keep_the_aspect_of_the_image():
 
 
 def test_networks_of_one_input_size_see_the_image_each_in_its_own_way():
-    chosen = parsed(crowded().with_default("parts", "sapiens-0.3b-parts"))
+    chosen = parsed(crowded().with_default("parts", "sapiens2-0.4b-parts"))
     steps = {name: chosen[name].ensemble_scheduling.step for name in chosen}
     (resize,) = (step for step in steps["normals.sapiens2-0.4b-normals"] if step.model_name == "resize_image")
-    assert set(resize.output_map) == {"PADDED_1024x768", "BOUNDS_1024x768", "RESIZED_1024x768", "REGIONS_1024x768"}
+    assert set(resize.output_map) == {"PADDED_1024x768", "BOUNDS_1024x768", "AVERAGED_1024x768", "REGIONS_1024x768"}
     seen = {
         step.model_name: step.input_map["INPUT__0"]
         for step in steps["normals.sapiens2-0.4b-normals"]
         if "INPUT__0" in step.input_map
     }
     assert seen["sapiens2-0.4b-normals"] == "PADDED_1024x768"
-    assert seen["sapiens-0.3b-parts"] == "RESIZED_1024x768"
+    assert seen["sapiens2-0.4b-parts"] == "AVERAGED_1024x768"
     maps = [step for step in steps["normals.sapiens2-0.4b-normals"] if step.model_name == "resize_maps"]
     assert [step.input_map["BOUNDS"] for step in maps] == ["BOUNDS_1024x768"] * 2
+    assert "RESIZED_1024x768" in {seen for step in steps["depth.sapiens-1b-depth"] for seen in step.input_map.values()}
     assert all("BOUNDS" not in step.input_map for step in steps["depth.sapiens-1b-depth"])
 
 
@@ -289,5 +293,5 @@ def test_an_unknown_task_is_refused():
 
 @pytest.mark.parametrize(("task", "labels", "fit"), [("depth", None, "crop"), ("parts", "sapiens_28", "pad")])
 def test_a_fit_that_cannot_be_is_refused(task, labels, fit):
-    with pytest.raises(ValueError, match=f"fit '{fit}', must be one of stretch, pad"):
+    with pytest.raises(ValueError, match=f"fit '{fit}', must be one of stretch, average, pad"):
         Network("x", task, (1024, 768), labels, fit=fit)

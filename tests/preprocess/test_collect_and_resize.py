@@ -95,6 +95,21 @@ def test_an_image_is_stretched_with_pixel_centres_aligned():
     np.testing.assert_allclose(stretched[100, :, 0], 2 * places, atol=0.55)
 
 
+def test_an_averaged_image_is_the_mean_of_what_its_pixels_cover():
+    stripes = np.zeros((40, 60, 3), np.uint8)
+    stripes[:, ::3] = 240
+    np.testing.assert_array_equal(resize.average(stripes, 10, 20), np.full((10, 20, 3), 80))
+
+
+def test_an_averaged_image_is_bicubic_where_it_grows():
+    ramp = np.repeat(np.tile(np.arange(0, 240, 2, dtype=np.uint8), (50, 1))[..., None], 3, 2)
+    enlarged = resize.average(ramp, 60, 480)
+    places = (np.arange(480) + 0.5) * 120 / 480 - 0.5
+    np.testing.assert_allclose(enlarged[30, 8:-8, 0], 2 * places[8:-8], atol=0.55)
+    edge = np.repeat(np.array([[0, 0, 200, 200]], np.uint8)[..., None], 3, 2)
+    assert resize.average(edge, 1, 16).max() > 200  # bilinear stays between its neighbours
+
+
 @pytest.mark.parametrize(
     ("size", "expected"),
     [

@@ -11,6 +11,12 @@ def stretch(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+def average(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The same, each pixel the mean of what it covers, or bicubic where the width grows."""
+    shrinks = width < pixels.shape[1]
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
 def pad(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """u8 [h, w, 3] -> u8 [height, width, 3]: scaled to fit, bilinear, in the middle of black."""
     padded = np.zeros((height, width, 3), np.uint8)
@@ -36,4 +42,4 @@ def region(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 # Outputs of the step, without the input size in their names.
-MAKE = {"RESIZED": stretch, "REGIONS": region, "PADDED": pad, "BOUNDS": bounds}
+MAKE = {"RESIZED": stretch, "AVERAGED": average, "REGIONS": region, "PADDED": pad, "BOUNDS": bounds}
