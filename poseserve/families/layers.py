@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -36,17 +36,11 @@ def deconvolutions(channels: int, widths: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def convolutions(
-    channels: int,
-    widths: Sequence[int],
-    kernel: int = 1,
-    stride: int = 1,
-    norm: Callable[[int], nn.Module] = InstanceNorm,
-) -> nn.Sequential:
-    """Each width: convolution, norm, SiLU."""
+def convolutions(channels: int, widths: Sequence[int], kernel: int = 1, stride: int = 1) -> nn.Sequential:
+    """Each width: convolution, InstanceNorm, SiLU."""
     layers: list[nn.Module] = []
     for before, after in pairwise([channels, *widths]):
-        layers += [nn.Conv2d(before, after, kernel, stride, kernel // 2), norm(after), nn.SiLU()]
+        layers += [nn.Conv2d(before, after, kernel, stride, kernel // 2), InstanceNorm(after), nn.SiLU()]
     return nn.Sequential(*layers)
 
 

@@ -6,7 +6,7 @@ Keys, order and shapes of the state dicts are those of the official checkpoints.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -32,13 +32,11 @@ HEADS = {
     "normals": ((768, 512, 256, 128), (64, 32, 16)),
     "pointmap": ((1536, 768, 512, 256), (64, 32, 16)),
     "matting": ((768, 512, 256, 128), (64, 32, 16)),
-    "albedo": ((768, 512, 256, 128), (64, 32, 16)),
 }
 OTHER_HEADS = {
     ("1b", "pose"): ((1536, 1024), (768, 512, 256)),
     ("5b", "normals"): ((1536, 768, 512, 256), (128, 64, 32)),
     ("5b", "pointmap"): ((1536, 768, 768, 768), (128, 64, 32)),
-    ("5b", "albedo"): ((1536, 768, 512, 256), (64, 32, 16)),
 }
 # Widths of the strided convolutions, widths of the linear layers.
 SCALE_HEAD = ((1536, 512, 128), (512, 128))
@@ -48,7 +46,6 @@ LAST = {
     "parts": "conv_seg",
     "normals": "conv_normal",
     "matting": "conv_matting",
-    "albedo": "conv_albedo",
 }
 TASKS = (*HEADS, "features")
 REGISTERS = 8
@@ -66,17 +63,6 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x.float()
         return (y * (y.square().mean(-1, keepdim=True) + 1e-6).rsqrt()).to(x.dtype) * self.weight
-
-
-class PixelNorm(nn.Module):
-    """RMSNorm over the channels of every pixel of [B, C, h, w]."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = RMSNorm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Scale(nn.Module):
@@ -290,16 +276,18 @@ class PointmapHead(nn.Module):
 
 
 def upsampling(
-    channels: int, ups: Sequence[int], convs: Sequence[int], norm: Callable[[int], nn.Module] = InstanceNorm
+    channels: int, ups: Sequence[int], convs: Sequence[int]
 ) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential]:
     """A convolution, blocks that double height and width by pixel shuffle (Shi et al., CVPR 2016), convolutions."""
     blocks = nn.Sequential(
         *(
-            nn.Sequential(nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2), norm(after), nn.SiLU())
+            nn.Sequential(
+                nn.Conv2d(before, 4 * after, 3, padding=1), nn.PixelShuffle(2), InstanceNorm(after), nn.SiLU()
+            )
             for before, after in pairwise([channels, *ups])
         )
     )
-    return convolutions(channels, [channels], 3, norm=norm), blocks, convolutions(ups[-1], convs, 3, norm=norm)
+    return convolutions(channels, [channels], 3), blocks, convolutions(ups[-1], convs, 3)
 
 
 def head(
@@ -318,8 +306,7 @@ def head(
     if task in ("pose", "parts"):
         parts = {"deconv_layers": deconvolutions(channels, ups), "conv_layers": convolutions(ups[-1], convs)}
     else:
-        norm = PixelNorm if task == "albedo" else InstanceNorm
-        layers = upsampling(channels, ups, convs, norm)
+        layers = upsampling(channels, ups, convs)
         parts = dict(zip(("input_conv", "upsample_blocks", "conv_layers"), layers, strict=True))
     parts[LAST[task]] = nn.Conv2d(convs[-1], outputs, 1)
     if task == "matting":
@@ -332,7 +319,7 @@ def build(size: str, task: str, outputs: int, rotary: torch.dtype = torch.bfloat
 
     f32 [B, 3, 1024, 768] -> pose: heatmaps [B, 308, 256, 192]; parts: logits [B, 29, 1024, 768]; normals, not of unit
     length: [B, 3, 1024, 768]; pointmap: points [B, 3, 1024, 768] and scale [B, 1]; matting: [B, 4, 1024, 768], RGB
-    times alpha, then alpha, 0..1; albedo: [B, 3, 1024, 768]; features: [B, width, 64, 48]. Size 1b_4k takes
+    times alpha, then alpha, 0..1; features: [B, width, 64, 48]. Size 1b_4k takes
     [B, 3, 4096, 3072]. rotary: dtype of the rotary arithmetic, bfloat16 as published or float32. ValueError names what
     is accepted.
     """

@@ -19,12 +19,11 @@ OFFICIAL = {
     "normals": ("normal", 3),
     "pointmap": ("pointmap", 3),
     "matting": ("matting", 4),
-    "albedo": ("albedo", 3),
     "features": ("pretrain", 0),
 }
 HEADED = ("0.4b", "0.8b", "1b", "5b")
 NETWORKS = [
-    *((size, task) for task in ("pose", "parts", "normals", "pointmap", "albedo") for size in HEADED),
+    *((size, task) for task in ("pose", "parts", "normals", "pointmap") for size in HEADED),
     ("1b", "matting"),
     *((size, "features") for size in sapiens2.SIZES),
 ]
@@ -34,7 +33,6 @@ VARIANTS = [
     "normal_reduced",
     "pointmap_reduced",
     "matting_reduced",
-    "albedo_reduced",
     "pretrain_reduced",
     "pretrain_4k_reduced",
 ]
@@ -88,7 +86,6 @@ def test_official_weights_would_load(size, task):
         ("1b", "normals", (1024, 768), [(2, 3, 1024, 768)]),
         ("1b", "pointmap", (1024, 768), [(2, 3, 1024, 768), (2, 1)]),
         ("1b", "matting", (1024, 768), [(2, 4, 1024, 768)]),
-        ("1b", "albedo", (1024, 768), [(2, 3, 1024, 768)]),
         ("1b", "features", (1024, 768), [(2, 1536, 64, 48)]),
         ("1b_4k", "features", (4096, 3072), [(2, 1536, 64, 48)]),
     ],
@@ -166,7 +163,7 @@ def test_traced_saved_and_loaded_it_takes_any_batch_on_any_device(variant):
         torch.testing.assert_close(traced(images), network(images), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("variant", ["seg_reduced", "albedo_reduced"])
+@pytest.mark.parametrize("variant", ["seg_reduced", "normal_reduced"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.05), (torch.bfloat16, 0.4)])
 def test_half_precision_stays_close_where_squares_overflow(variant, dtype, tolerance):
     network, images = small(variant), golden.network_input(f"sapiens2/{variant}")
