@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
+import sysconfig
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from poseserve.server import find_triton
 
@@ -17,12 +21,42 @@ SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-
 TRITONS = ("triton", "triton-cpu")
 OLDEST_IMAGE = (26, 8)  # security fixes up to 26.07, the starvation of the dynamic batcher up to 26.08
 PIN = re.compile(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==([^\s;\"]+)")
+# In a Python without site-packages' .pth files, so that nothing of the tree is found but through the paths given.
+LOADED_BY_LOCUST = """
+import sys
+paths, absent = (argument.split(":") for argument in sys.argv[1:])
+sys.path[:0] = paths
+sys.modules.update(dict.fromkeys(absent))  # importing them fails
+from loadtest import locustfile
+assert locustfile.encoded_images("photos", "")
+"""
+
+
+def _name(package: str) -> str:
+    """-, _ and . are one, as are OpenCV and its headless build."""
+    return re.sub(r"[-_.]+", "-", package).lower().removesuffix("-headless")
 
 
 def _pins(text: str) -> dict[str, str]:
-    """Package -> version of every `name==version`; -, _ and . are one, as are OpenCV and its headless build."""
-    pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in PIN.findall(text)}
-    return {name.removesuffix("-headless"): version for name, version in pins.items()}
+    """Package -> version of every `name==version`."""
+    return {_name(package): version for package, version in PIN.findall(text)}
+
+
+def _with_dependencies(wanted: list[Requirement]) -> set[str]:
+    """Names of the packages that pip installs for these, as far as this environment has them."""
+    found: set[str] = set()
+    while wanted:
+        requirement = wanted.pop()
+        if str(requirement) in found:
+            continue
+        found.add(str(requirement))
+        try:
+            needed = [Requirement(text) for text in requires(requirement.name) or []]
+        except PackageNotFoundError:
+            continue
+        extras = ("", *requirement.extras)
+        wanted += [r for r in needed if not r.marker or any(r.marker.evaluate({"extra": e}) for e in extras)]
+    return {_name(Requirement(text).name) for text in found}
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +129,22 @@ def test_locust_gets_the_addresses_that_its_users_read() -> None:
     for protocol, port in (("GRPC", 8001), ("HTTP", 8000)):
         assert environment[f"POSESERVE_{protocol}_URL"] == f"{aliases[0]}:{port}"
     assert "POSESERVE_{protocol.upper()}_URL" in users
+
+
+def test_locust_loads_its_users_with_the_packages_and_folders_of_its_container(tmp_path: Path) -> None:
+    stage = DOCKERFILE.partition(" AS locust\n")[2]
+    for volume in SERVICES["locust"]["volumes"]:
+        source, target, _ = volume.split(":")
+        link = tmp_path / target.lstrip("/")
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(ROOT / source)
+    paths = [f"{tmp_path}{folder}" for folder in re.findall(r"PYTHONPATH=(\S+)", stage)[0].split(":")]
+    pinned = [Requirement(match[0]) for match in PIN.finditer(stage)]
+    installed = _with_dependencies(pinned)
+    owners = {module: set(map(_name, names)) for module, names in packages_distributions().items()}
+    absent = [module for module, names in owners.items() if not names & {*installed, "poseserve", "poseclient"}]
+    assert "torch" in absent
+    command = [sys.executable, "-I", "-S", "-c", LOADED_BY_LOCUST]
+    command += [":".join([*paths, sysconfig.get_path("purelib")]), ":".join(absent)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
