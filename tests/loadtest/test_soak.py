@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from math import gcd
 
 import numpy as np
 import pytest
+from tritonclient.grpc import InferenceServerClient
 
 from loadtest import soak
 from loadtest.machine import cpu_seconds, resident_bytes
+from loadtest.triton_statistics import read_counters, steps
+from poseserve.catalogue import ENSEMBLE
 
 # A process that holds 64 MB, and its fork that shares them.
 SHARING = """
@@ -20,10 +24,15 @@ sys.stdin.read()
 
 
 async def test_a_soak_samples_a_server_that_answers_everything(server):
-    memory = await soak.soak(f"grpc://{server.grpc_url}", server.pid, 2 * soak.SAMPLES)
+    with InferenceServerClient(server.grpc_url) as api:
+        before = read_counters(api)
+        memory = await soak.soak(f"grpc://{server.grpc_url}", server.pid, 2 * soak.SAMPLES)
+        asked = {step.model for step in steps(before, read_counters(api))}
     assert len(memory) == soak.SAMPLES
     assert all(300 < megabytes < 10_000 for megabytes in memory)
     assert cpu_seconds(server.pid) > 1
+    assert {folder.name for folder in ENSEMBLE.iterdir()} <= asked
+    assert gcd(len(soak.TASKS), len(soak.SCENES) + 1) == 1
 
 
 def test_memory_that_processes_share_counts_once():
@@ -34,18 +43,17 @@ def test_memory_that_processes_share_counts_once():
 
 
 def test_a_leak_is_growth_and_noise_is_not():
-    flat = 1000 + 5 * np.sin(np.arange(soak.SAMPLES))
-    warm_up = np.where(np.arange(soak.SAMPLES) < 4, 600, flat)
-    leak = flat + 4 * np.arange(soak.SAMPLES)
-    for memory, grows in ((flat, False), (warm_up, False), (leak, True)):
-        grown, limit = soak.growth(memory)
-        assert (grown > limit) == grows
-    assert soak.growth([0, 100, 0, 0, 160]) == (60, 22)
+    samples = np.arange(soak.SAMPLES)
+    flat = 2500 + 5 * np.sin(samples)
+    warm_up = flat - np.where(samples < soak.SAMPLES // 2, 20 * (soak.SAMPLES // 2 - samples), 0)
+    assert abs(soak.growth(flat, 1000)) < soak.LIMIT
+    assert abs(soak.growth(warm_up, 1000)) < soak.LIMIT
+    assert soak.growth(warm_up + 2 * samples, 1000) > soak.LIMIT
 
 
-def test_the_slope_is_that_of_least_squares():
-    assert soak.slope([1, 3, 5, 7]) == pytest.approx(2)
-    assert soak.slope([5, 5, 5]) == pytest.approx(0)
+def test_growth_is_per_1000_requests_of_the_second_half():
+    assert soak.growth([9, 0, 1, 3, 5, 7], 500) == pytest.approx(4)
+    assert soak.growth([1, 2, 5, 5], 500) == pytest.approx(0)
 
 
 def test_too_few_requests_are_refused():
