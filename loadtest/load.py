@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from loadtest.results import percentiles
 from poseclient import AsyncPoseClient
 
 LAPS = 4
@@ -108,5 +109,4 @@ def throughput(answers: Sequence[Answer], begin: float, end: float) -> tuple[flo
 
 def latencies(answers: Sequence[Answer]) -> tuple[float, float, float]:
     """p50, p95 and p99 in milliseconds."""
-    p50, p95, p99 = np.percentile([1000 * (a.answered - a.sent) for a in answers], [50, 95, 99])
-    return float(p50), float(p95), float(p99)
+    return percentiles([1000 * (a.answered - a.sent) for a in answers])

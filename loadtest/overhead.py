@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tritonclient.grpc import model_config_pb2 as pb
 
 from loadtest import machine
+from loadtest.results import percentiles
 from poseclient import People, PoseClient
 from poseserve.catalogue import ENSEMBLE, MODEL_REPOSITORY, PREPROCESS
 from poseserve.in_process import InProcess
@@ -123,9 +124,9 @@ def main() -> None:
             triton = api.get_server_metadata().version
     print(f"pose, a JPEG of 1920 x 1080 ({len(encoded) // 1000} kB), {PEOPLE} people, gRPC, concurrency 1")
     print(f"{ROUNDS * REQUESTS_PER_ROUND} requests each way, in turns of {REQUESTS_PER_ROUND}")
-    percentiles = {way: np.percentile(values, [50, 95]) for way, values in times.items()}
-    percentiles["difference"] = percentiles["server"] - percentiles["one process"]
-    for way, (median, p95) in percentiles.items():
+    found = {way: np.array(percentiles(values)) for way, values in times.items()}
+    found["difference"] = found["server"] - found["one process"]
+    for way, (median, p95, _) in found.items():
         print(f"{way:12} p50 {median:6.1f} ms   p95 {p95:6.1f} ms")
     print(machine.described(triton))
 

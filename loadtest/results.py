@@ -59,7 +59,7 @@ class Limits:
 
 
 def rows_of(requests: Iterable[Request]) -> list[Row]:
-    """The table. A percentile is the least time that so many requests, failed ones too, did not exceed."""
+    """The table; failed requests count in the percentiles."""
     groups: dict[tuple[str, str], list[Request]] = defaultdict(list)
     for request in requests:
         groups[request.protocol, request.task].append(request)
@@ -75,10 +75,16 @@ def rows_of(requests: Iterable[Request]) -> list[Row]:
             sum(r.dropped for r in group),
             len(group) / elapsed,
             sum(r.people for r in group) / elapsed,
-            *np.percentile([r.milliseconds for r in group], [50, 95, 99], method="inverted_cdf").tolist(),
+            *percentiles([r.milliseconds for r in group]),
         )
         for key, group in sorted(groups.items())
     ]
+
+
+def percentiles(milliseconds: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
+    """p50, p95 and p99: the least time that so many requests did not exceed."""
+    p50, p95, p99 = np.percentile(milliseconds, [50, 95, 99], method="inverted_cdf").tolist()
+    return p50, p95, p99
 
 
 def broken(rows: Sequence[Row], limits: Limits) -> list[str]:
