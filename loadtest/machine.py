@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import urllib.request
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,16 +16,18 @@ import cv2
 import numpy as np
 import psutil
 
-GAUGES = "nv_gpu_utilization", "nv_gpu_memory_used_bytes"
+GPU_GAUGES = {"GPU": "nv_gpu_utilization", "GPU MB": "nv_gpu_memory_used_bytes"}
+CPU_GAUGES = {"CPU": "nv_cpu_utilization", "RAM MB": "nv_cpu_memory_used_bytes"}
 
 
-def described(triton: str) -> str:
-    """Hardware and versions; `triton` is the server's own version."""
+def described(triton: str = "") -> str:
+    """Hardware and versions of this machine; `triton` is the version of a server that runs on it."""
     processor = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     cores = f"{len(os.sched_getaffinity(0))} cores of {processor[1] if processor else platform.machine()}"
     versions = {"Python": platform.python_version(), "Triton": triton, "OpenCV": cv2.__version__}
     versions |= {name: version(name) for name in ("torch", "numpy")}
-    return f"{', '.join([cores, *gpu_names()])}; {', '.join(f'{name} {number}' for name, number in versions.items())}"
+    known = ", ".join(f"{name} {number}" for name, number in versions.items() if number)
+    return f"{', '.join([cores, *gpu_names()])}; {known}"
 
 
 def gpu_names() -> list[str]:
@@ -58,9 +61,12 @@ def read_metrics(url: str) -> str:
         return answer.read().decode()
 
 
-def gpu_gauges(metrics: str) -> tuple[float, float] | None:
-    """The mean share of time in which the GPUs were busy, 0..1, and the bytes in use on all of them."""
-    shares, used = (
-        [float(value) for value in re.findall(rf"^{gauge}{{.*}} (\S+)$", metrics, re.MULTILINE)] for gauge in GAUGES
-    )
-    return (float(np.mean(shares)), sum(used)) if shares else None
+def read_gauges(metrics: str, gauges: Mapping[str, str]) -> dict[str, float]:
+    """Those of the gauges (name -> Triton's) that the metrics hold: MB as the sum of all devices, shares of the time in
+    which these were busy, 0..1, as their mean."""
+    found = {}
+    for name, gauge in gauges.items():
+        values = [float(value) for value in re.findall(rf"^{gauge}(?:{{.*}})? (\S+)$", metrics, re.MULTILINE)]
+        if values:
+            found[name] = sum(values) / 1e6 if name.endswith("MB") else float(np.mean(values))
+    return found

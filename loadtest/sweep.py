@@ -39,12 +39,12 @@ BEGIN, END = "<!-- sweep:begin -->", "<!-- sweep:end -->"
 
 @dataclass(frozen=True)
 class Target:
-    """A server under load. url: grpc://host:port; pid and metrics (host:port) of one that was started here; networks:
-    what it serves, in words."""
+    """A server under load. url: grpc://host:port; pid of one that was started here; metrics: host:port, where known;
+    networks: what it serves, in words."""
 
     url: str
     pid: int | None = None
-    metrics: str | None = None
+    metrics: str = ""
     networks: str = "the networks of the tree"
 
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     images = [evaluation_scene(seed)[0] for seed in range(SCENES)]
     with (
-        target_of(arguments.network, arguments.url) as target,
+        target_of(arguments.network, arguments.url, arguments.metrics_url) as target,
         InferenceServerClient(target.url.removeprefix("grpc://")) as api,
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,  # gRPC does not survive a fork
     ):
@@ -88,7 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         points = [point(users, run(closed_load, users, arguments.seconds)) for users in arguments.concurrency]
         rate = OPEN_SHARE * extremes(points)[-1].images
         opened = run(open_load, rate, OPEN_LENGTH * arguments.seconds)
-        hardware = machine.described(api.get_server_metadata().version)
+        triton = api.get_server_metadata().version
+    elsewhere = f"Triton {triton}; the client's machine: {machine.described()}"
+    hardware = elsewhere if arguments.url else machine.described(triton)
     command = shlex.join(["python", "-m", "loadtest.sweep", *(sys.argv[1:] if argv is None else argv)])
     about = f"Command: `{command}`. `{arguments.ensemble}` of {SCENES} rendered scenes, {target.networks}; {hardware}."
     summary = conclusions(points, rate, opened)
@@ -102,6 +104,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtest.sweep", description=__doc__)
     parser.add_argument("--network", default="", help="of the catalogue, with random weights; else those of the tree")
     parser.add_argument("--url", default="", help="grpc://host:port of a running server, instead of one of its own")
+    parser.add_argument("--metrics-url", default="", help="host:port of its metrics, for the use of its GPUs and cores")
     parser.add_argument("--ensemble", default="pose", help=f"{', '.join(TASKS)}, or one of these with .NETWORK")
     parser.add_argument("--concurrency", type=counts, default=[1, 2, 4, 8, 16, 32, 64], help="1,2,4,...")
     parser.add_argument("--seconds", type=float, default=10, help="of each closed run, at least")
@@ -111,6 +114,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--ensemble {arguments.ensemble}: must be {', '.join(TASKS)}, or one of these with .NETWORK")
     if arguments.network and arguments.url:
         parser.error("--network is for a server of its own, --url names another")
+    if arguments.metrics_url and not arguments.url:
+        parser.error("--metrics-url is that of the server that --url names")
     return arguments
 
 
@@ -123,10 +128,10 @@ def counts(text: str) -> list[int]:
 
 
 @contextmanager
-def target_of(network: str, url: str) -> Iterator[Target]:
+def target_of(network: str, url: str, metrics: str) -> Iterator[Target]:
     """The server at `url`, else a new one with this network of the catalogue, or with those of the tree."""
     if url:
-        yield Target(url, networks=url)
+        yield Target(url, metrics=metrics, networks=url)
         return
     repositories, networks = REPOSITORIES, Target.networks
     with tempfile.TemporaryDirectory(prefix="poseserve-sweep-") as folder:
@@ -151,19 +156,21 @@ def measure(
     """Run `load` in the process of `pool` and watch the server meanwhile. amount: users, or images per second."""
     before, cpu, start = read_counters(api), _cpu_seconds(target), time.perf_counter()
     future = pool.submit(load, target.url, ensemble, images, amount, seconds)
+    # Of a server that was started here its processes tell more than the gauges of the machine's cores.
+    wanted = machine.GPU_GAUGES if target.pid else machine.GPU_GAUGES | machine.CPU_GAUGES
     gauges = []
     while not future.done():
         if target.metrics:
-            gauges.append(machine.gpu_gauges(machine.read_metrics(target.metrics)))
+            gauges.append(machine.read_gauges(machine.read_metrics(target.metrics), wanted))
         wait([future], timeout=1)
     elapsed = time.perf_counter() - start
     usage = {"client cores": future.result().cpu / elapsed}
     if target.pid:
         usage["server cores"] = (_cpu_seconds(target) - cpu) / elapsed
         usage["server MB"] = machine.resident_bytes(target.pid) / 1e6
-    if known := [gauge for gauge in gauges if gauge]:
-        usage["GPU"] = float(np.mean([share for share, _ in known]))
-        usage["GPU MB"] = max(used for _, used in known) / 1e6
+    for name in wanted:
+        if values := [found[name] for found in gauges if name in found]:
+            usage[name] = max(values) if name.endswith("MB") else float(np.mean(values))
     # Triton counts the ensemble itself too, whose time is that of its steps.
     parts = [step for step in steps(before, read_counters(api)) if step.model != ensemble]
     return Run(future.result().answers, parts, usage)
@@ -201,13 +208,14 @@ def conclusions(points: Sequence[Point], rate: float, opened: Run) -> list[str]:
 
 def report(about: str, points: Sequence[Point], summary: Sequence[str]) -> str:
     """The section of performance.md."""
+    used = dict.fromkeys(name for p in points for name in p.run.usage)  # not every gauge is there in every run
     runs = {
         "in flight": [str(p.users) for p in points],
         "images/s": [f"{p.images:.2f}" for p in points],
         "people/s": [f"{p.people:.1f}" for p in points],
         **{f"{name} ms": [f"{getattr(p, name):.0f}" for p in points] for name in ("p50", "p95", "p99")},
         "rows of a batch": [f"{p.batch:.1f}" for p in points],
-        **{name: [_number(p.run.usage[name]) for p in points] for name in points[0].run.usage},
+        **{name: [_number(p.run.usage.get(name)) for p in points] for name in used},
     }
     rows = [(p.users, step) for p in extremes(points) for step in p.run.steps]
     spent = {
@@ -229,7 +237,9 @@ def report(about: str, points: Sequence[Point], summary: Sequence[str]) -> str:
     return "\n\n".join(paragraphs)
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 

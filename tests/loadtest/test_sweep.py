@@ -14,12 +14,14 @@ nv_gpu_utilization{gpu_uuid="GPU-b"} 1.0
 nv_gpu_memory_used_bytes{gpu_uuid="GPU-a"} 3e9
 nv_gpu_memory_used_bytes{gpu_uuid="GPU-b"} 1000000
 nv_gpu_memory_total_bytes{gpu_uuid="GPU-a"} 8e10
+nv_cpu_utilization 0.25
 """
 
 
 def test_a_sweep_writes_tables_and_pictures_and_ends_with_plain_lines(server, tmp_path, capsys):
     (tmp_path / "performance.md").write_text(f"before\n{sweep.BEGIN}\nold\n{sweep.END}\nafter\n")
-    options = f"--url grpc://{server.grpc_url} --ensemble detect --concurrency 1,2 --seconds 0.5 --out {tmp_path}"
+    options = f"--url grpc://{server.grpc_url} --metrics-url {server.metrics_url} --ensemble detect"
+    options += f" --concurrency 1,2 --seconds 0.5 --out {tmp_path}"
     assert sweep.main(options.split()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("throughput at 2: ")
@@ -28,7 +30,8 @@ def test_a_sweep_writes_tables_and_pictures_and_ends_with_plain_lines(server, tm
     assert text.startswith(f"before\n{sweep.BEGIN}\nCommand: `python -m loadtest.sweep --url")
     assert text.endswith(f"{sweep.END}\nafter\n")
     assert "old" not in text
-    for told in ("Triton 2.", "cores of", "| in flight | images/s |", "| 2 | ", "| demo_detector | ", *lines):
+    used = "| client cores | CPU | RAM MB |"
+    for told in ("; Triton 2.", "; the client's machine: ", " cores of ", used, "| 2 | ", "| demo_detector | ", *lines):
         assert told in text
     for picture, told in (("latency-throughput.svg", "images per second"), ("steps.svg", "demo_detector")):
         assert told in (tmp_path / "images" / picture).read_text()
@@ -92,16 +95,28 @@ def test_counters_are_tritons():
     assert counters(statistics) == Counters(5, 20, 2, (1, 0, 0, 4))
 
 
-def test_gauges_of_the_gpus_are_read_where_there_are_any():
-    assert machine.gpu_gauges(METRICS) == (0.75, 3_001_000_000)
-    assert machine.gpu_gauges("nv_inference_count 3\n") is None
+def test_gauges_are_read_where_there_are_any():
+    gauges = machine.GPU_GAUGES | machine.CPU_GAUGES
+    assert machine.read_gauges(METRICS, gauges) == {"GPU": 0.75, "GPU MB": 3001, "CPU": 0.25}
+    assert machine.read_gauges("nv_inference_count 3\n", gauges) == {}
 
 
 def test_a_table_is_markdown():
     assert sweep.markdown({"a": ["1", "2"], "b": ["x", "y"]}) == "| a | b |\n| --- | --- |\n| 1 | x |\n| 2 | y |"
 
 
-@pytest.mark.parametrize("options", ["--concurrency 0,1", "--ensemble depth", "--network a --url grpc://b:1"])
+def test_a_gauge_that_some_runs_lack_has_empty_cells():
+    steps_ = [Step("detector", 1, 1, (0, 0, 0, 0))]
+    used = {"client cores": 0.5}, {"client cores": 0.5, "GPU": 0.25}, {"GPU": 1}
+    points = [sweep.Point(i, 1, 1, 1, 1, 1, 1, sweep.Run([], steps_, usage)) for i, usage in enumerate(used, 1)]
+    lines = sweep.report("", points, []).splitlines()
+    cells = [line.split(" | ")[-2:] for line in lines if " | 1.00 | " in line]
+    assert cells == [["0.50", " |"], ["0.50", "0.25 |"], ["", "1.00 |"]]
+
+
+@pytest.mark.parametrize(
+    "options", ["--concurrency 0,1", "--ensemble depth", "--network a --url grpc://b:1", "--metrics-url b:2"]
+)
 def test_what_cannot_be_swept_is_refused_at_once(options):
     with pytest.raises(SystemExit):
         sweep.main(options.split())
