@@ -52,7 +52,7 @@ def closed_load(url: str, ensemble: str, images: Sequence[bytes], users: int, se
     return asyncio.run(_load(url, ensemble, images, drive))
 
 
-def open_load(url: str, ensemble: str, images: Sequence[bytes], rate: float, seconds: float) -> Load:
+def open_load(url: str, ensemble: str, images: Sequence[bytes], rate: float, seconds: float, seed: int) -> Load:
     """Poisson arrivals, `rate` in a second on average, whether or not the server keeps up."""
 
     async def drive(ask: Ask, answers: list[Answer]) -> None:
@@ -62,14 +62,14 @@ def open_load(url: str, ensemble: str, images: Sequence[bytes], rate: float, sec
             await asyncio.sleep(due - time.perf_counter())
             answers.append(await ask(due))
 
-        await asyncio.gather(*(visitor(start + offset) for offset in arrivals(rate, seconds)))
+        await asyncio.gather(*(visitor(start + offset) for offset in arrivals(rate, seconds, seed)))
 
     return asyncio.run(_load(url, ensemble, images, drive))
 
 
-def arrivals(rate: float, seconds: float) -> np.ndarray:
-    """Seconds after the start: a Poisson process of that rate, always the same one; one arrival at least."""
-    rng = np.random.default_rng(0)
+def arrivals(rate: float, seconds: float, seed: int) -> np.ndarray:
+    """Seconds after the start: a Poisson process of that rate, the same one for the same seed; one arrival at least."""
+    rng = np.random.default_rng(seed)
     return np.sort(rng.uniform(0, seconds, max(1, rng.poisson(rate * seconds))))
 
 

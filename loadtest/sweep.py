@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ from tritonclient.grpc import InferenceServerClient
 from demo.evaluate import evaluation_scene
 from loadtest import machine, plots
 from loadtest.filled import fastest, filled_repository
+from loadtest.ideal import ideal_queue
 from loadtest.load import Answer, Load, arrivals, closed_load, latencies, open_load, steady, throughput
+from loadtest.results import percentiles
 from loadtest.triton_statistics import STAGES, Step, read_counters, steps
 from poseserve.catalogue import REPOSITORIES
 from poseserve.commands import TRIED
@@ -33,6 +36,7 @@ from poseserve.tune import describe, engines
 
 SCENES = 8
 OPEN_SHARE, OPEN_LENGTH = 0.8, 5  # of the highest throughput; of the seconds of a closed run, for the sake of the p99
+SEEDS = range(3)  # of the arrivals of the open runs
 TASKS = "detect", "pose", "people"
 BEGIN, END = "<!-- sweep:begin -->", "<!-- sweep:end -->"
 
@@ -80,14 +84,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         InferenceServerClient(target.url.removeprefix("grpc://")) as api,
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,  # gRPC does not survive a fork
     ):
-        pool.submit(arrivals, 1, 1).result()  # the client's imports, before the clock starts
+        pool.submit(arrivals, 1, 1, 0).result()  # the client's imports, before the clock starts
 
         def run(load: Callable[..., Load], amount: float, seconds: float) -> Run:
             return measure(target, api, pool, load, arguments.ensemble, images, amount, seconds)
 
         points = [point(users, run(closed_load, users, arguments.seconds)) for users in arguments.concurrency]
         rate = OPEN_SHARE * extremes(points)[-1].images
-        opened = run(open_load, rate, OPEN_LENGTH * arguments.seconds)
+        opened = [run(partial(open_load, seed=seed), rate, OPEN_LENGTH * arguments.seconds) for seed in SEEDS]
         triton = api.get_server_metadata().version
     elsewhere = f"Triton {triton}; the client's machine: {machine.described()}"
     hardware = elsewhere if arguments.url else machine.described(triton)
@@ -95,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     about = f"Command: `{command}`. `{arguments.ensemble}` of {SCENES} rendered scenes, {target.networks}; {hardware}."
     summary = conclusions(points, rate, opened)
     draw(arguments.out / "images", points)
-    write_report(arguments.out / "performance.md", report(about, points, summary))
+    write_report(arguments.out / "performance.md", report(about, points, opened, summary))
     print("\n".join(summary))
     return 0
 
@@ -194,19 +198,48 @@ def extremes(points: Sequence[Point]) -> list[Point]:
     return [points[0], best] if best is not points[0] else [best]
 
 
-def conclusions(points: Sequence[Point], rate: float, opened: Run) -> list[str]:
-    """The lines that the program ends with; rate: of the open run, images per second."""
+def tail(run: Run) -> float:
+    """p99 / p50 of the latency."""
+    p50, _, p99 = latencies(run.answers)
+    return p99 / p50
+
+
+def typical(opened: Sequence[Run]) -> Run:
+    """The run of the median tail."""
+    return sorted(opened, key=tail)[len(opened) // 2]
+
+
+def ideal(points: Sequence[Point], opened: Sequence[Run]) -> str:
+    """What p99 / p50 an ideal queue has for the arrivals of the open runs, the median of them; nothing unless one user
+    alone was answered for each image."""
+    alone = [a.answered - a.sent for a in points[0].run.answers]
+    if points[0].users > 1 or len(alone) < SCENES:
+        return ""
+    images = [float(np.mean(alone[turn::SCENES])) for turn in range(SCENES)]
+    tails = []
+    for run in opened:
+        seconds, places = ideal_queue(sorted(a.sent for a in run.answers), images, extremes(points)[-1].images)
+        p50, _, p99 = percentiles(seconds)
+        tails.append(p99 / p50)
+    return f"; an ideal queue of such images, {places} at a time, first in, first out: {np.median(tails):.1f}"
+
+
+def conclusions(points: Sequence[Point], rate: float, opened: Sequence[Run]) -> list[str]:
+    """The lines that the program ends with; rate: of the open runs, images per second."""
     best, last = extremes(points)[-1], points[-1]
-    p50, p95, p99 = latencies(opened.answers)
+    tails, run = [tail(run) for run in opened], typical(opened)
+    p50, p95, p99 = latencies(run.answers)
     return [
         f"throughput at {last.users}: {last.images / best.images:.2f} of its maximum "
         f"({best.images:.2f} images/s at {best.users})",
-        f"p99/p50 at {OPEN_SHARE:.0%}: {p99 / p50:.1f} ({len(opened.answers)} Poisson arrivals, {rate:.2f} images/s: "
-        f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms)",
+        f"p99/p50 at {OPEN_SHARE:.0%}: {tail(run):.1f}, median of {len(tails)} runs ({min(tails):.1f} to "
+        f"{max(tails):.1f}){ideal(points, opened)}",
+        f"run of that median: {len(run.answers)} Poisson arrivals, {rate:.2f} images/s: p50 {p50:.0f} ms, "
+        f"p95 {p95:.0f} ms, p99 {p99:.0f} ms",
     ]
 
 
-def report(about: str, points: Sequence[Point], summary: Sequence[str]) -> str:
+def report(about: str, points: Sequence[Point], opened: Sequence[Run], summary: Sequence[str]) -> str:
     """The section of performance.md."""
     used = dict.fromkeys(name for p in points for name in p.run.usage)  # not every gauge is there in every run
     runs = {
@@ -217,9 +250,10 @@ def report(about: str, points: Sequence[Point], summary: Sequence[str]) -> str:
         "rows of a batch": [f"{p.batch:.1f}" for p in points],
         **{name: [_number(p.run.usage.get(name)) for p in points] for name in used},
     }
-    rows = [(p.users, step) for p in extremes(points) for step in p.run.steps]
+    loads = {str(p.users): p.run.steps for p in extremes(points)} | {f"open, {OPEN_SHARE:.0%}": typical(opened).steps}
+    rows = [(load, step) for load, found in loads.items() for step in found]
     spent = {
-        "in flight": [str(users) for users, _ in rows],
+        "in flight": [load for load, _ in rows],
         "step": [step.model for _, step in rows],
         "rows of a batch": [f"{step.batch:.1f}" for _, step in rows],
         **{f"{stage} ms": [f"{step.milliseconds[i]:.1f}" for _, step in rows] for i, stage in enumerate(STAGES)},
@@ -229,8 +263,8 @@ def report(about: str, points: Sequence[Point], summary: Sequence[str]) -> str:
         markdown(runs),
         "\n".join(f"- {line}" for line in summary),
         "![Latency against throughput](images/latency-throughput.svg)",
-        "Where the time goes by Triton's statistics, means per request, with the fewest requests in flight and at the "
-        "highest throughput. Requests of one batch all wait for the whole of it.",
+        "Where the time goes by Triton's statistics, means per request, with the fewest requests in flight, at the "
+        "highest throughput, and in the open run of the median. Requests of one batch all wait for the whole of it.",
         markdown(spent),
         "![Where the time goes](images/steps.svg)",
     ]

@@ -26,11 +26,13 @@ def test_a_sweep_writes_tables_and_pictures_and_ends_with_plain_lines(server, tm
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("throughput at 2: ")
     assert lines[1].startswith("p99/p50 at 80%: ")
+    assert " Poisson arrivals, " in lines[2]
     text = (tmp_path / "performance.md").read_text()
     assert text.startswith(f"before\n{sweep.BEGIN}\nCommand: `python -m loadtest.sweep --url")
     assert text.endswith(f"{sweep.END}\nafter\n")
     assert "old" not in text
     used = "| client cores | CPU | RAM MB |"
+    assert "| open, 80% | demo_detector | " in text
     for told in ("; Triton 2.", "; the client's machine: ", " cores of ", used, "| 2 | ", "| demo_detector | ", *lines):
         assert told in text
     for picture, told in (("latency-throughput.svg", "images per second"), ("steps.svg", "demo_detector")):
@@ -50,14 +52,16 @@ def test_closed_load_counts_people_and_triton_tells_the_same_requests(server, sc
 
 
 def test_open_load_sends_what_is_due_however_slow_the_answers(server, scene):
-    answers = open_load(f"grpc://{server.grpc_url}", "detect", [scene.jpeg], rate=100, seconds=0.1).answers
+    answers = open_load(f"grpc://{server.grpc_url}", "detect", [scene.jpeg], rate=100, seconds=0.1, seed=7).answers
     due = sorted(answer.sent for answer in answers)
-    assert [t - due[0] for t in due] == pytest.approx(arrivals(100, 0.1) - arrivals(100, 0.1)[0])
+    wanted = arrivals(100, 0.1, seed=7)
+    assert [t - due[0] for t in due] == pytest.approx(wanted - wanted[0])
     assert all(answer.answered > answer.sent for answer in answers)
 
 
 def test_arrivals_are_a_poisson_process():
-    times = arrivals(50, 1000)
+    times = arrivals(50, 1000, seed=0)
+    assert not set(times) & set(arrivals(50, 1000, seed=1))
     gaps = times[1:] - times[:-1]
     assert gaps.min() >= 0
     assert gaps.mean() == pytest.approx(1 / 50, rel=0.02)
@@ -105,11 +109,39 @@ def test_a_table_is_markdown():
     assert sweep.markdown({"a": ["1", "2"], "b": ["x", "y"]}) == "| a | b |\n| --- | --- |\n| 1 | x |\n| 2 | y |"
 
 
+def open_run(slowest):
+    """Answers after a second each, but for the last three of a hundred and one."""
+    seconds = [1.0] * 98 + [slowest] * 3
+    return sweep.Run([Answer(10 * i, 10 * i + s, 1) for i, s in enumerate(seconds)], [Step("pose", 1, 1, (0,) * 4)], {})
+
+
+def closed_run(users, images):
+    """Images take one second alone, every eighth three."""
+    answers = [Answer(0, 3 if i % sweep.SCENES == 0 else 1, 1) for i in range(images)]
+    return sweep.Point(users, 0.8, 0, 1, 1, 1, 1, sweep.Run(answers, [], {}))
+
+
+def test_the_tail_is_the_median_of_the_runs_and_stands_beside_that_of_an_ideal_queue():
+    opened = [open_run(slowest) for slowest in (5, 2, 3)]
+    _, ratio, run = sweep.conclusions([closed_run(1, 16)], 0.64, opened)
+    # 1.25 seconds on average alone: one place, 0.8 images per second: nobody waits, one in eight takes thrice.
+    assert ratio == (
+        "p99/p50 at 80%: 3.0, median of 3 runs (2.0 to 5.0); "
+        "an ideal queue of such images, 1 at a time, first in, first out: 3.0"
+    )
+    assert run == "run of that median: 101 Poisson arrivals, 0.64 images/s: p50 1000 ms, p95 1000 ms, p99 3000 ms"
+
+
+@pytest.mark.parametrize(("users", "images"), [(2, 16), (1, 7)])
+def test_an_ideal_queue_needs_each_image_alone(users, images):
+    assert sweep.ideal([closed_run(users, images)], [open_run(2)]) == ""
+
+
 def test_a_gauge_that_some_runs_lack_has_empty_cells():
     steps_ = [Step("detector", 1, 1, (0, 0, 0, 0))]
     used = {"client cores": 0.5}, {"client cores": 0.5, "GPU": 0.25}, {"GPU": 1}
     points = [sweep.Point(i, 1, 1, 1, 1, 1, 1, sweep.Run([], steps_, usage)) for i, usage in enumerate(used, 1)]
-    lines = sweep.report("", points, []).splitlines()
+    lines = sweep.report("", points, [open_run(1)], []).splitlines()
     cells = [line.split(" | ")[-2:] for line in lines if " | 1.00 | " in line]
     assert cells == [["0.50", " |"], ["0.50", "0.25 |"], ["", "1.00 |"]]
 
