@@ -156,7 +156,7 @@ class PerceptionUser(User):
         self.wait()
 
     def on_stop(self) -> None:
-        self.pace.in_flight.join()
+        self.pace.in_flight.close()
         self.client.close()
 
     def wait_time(self) -> float:

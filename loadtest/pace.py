@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gevent.pool import Group
+from gevent.queue import JoinableQueue
 
 BURST = 16  # requests
 
@@ -25,11 +26,44 @@ class Frame(NamedTuple):
 Send = Callable[[float, Frame | None], None]  # due (time.perf_counter), and which frame; returns after the answer
 
 
+class InFlight:
+    """Requests that `turn` does not wait for.
+
+    The greenlets that send them stay, no more than were ever needed at once: the client has an HTTP connection for each
+    greenlet, and a new one would have to be opened in the time of its request.
+    """
+
+    def __init__(self) -> None:
+        self._waiting, self._greenlets = JoinableQueue(), Group()
+
+    def spawn(self, send: Send, due: float) -> None:
+        self._waiting.put((send, due))
+        if len(self._greenlets) < self._waiting.unfinished_tasks:
+            self._greenlets.spawn(self._work)
+
+    def _work(self) -> None:
+        while True:
+            send, due = self._waiting.get()
+            try:
+                send(due, None)
+            finally:
+                self._waiting.task_done()
+
+    def join(self) -> None:
+        """Returns after the last answer."""
+        self._waiting.join()
+
+    def close(self) -> None:
+        """After the last answer the greenlets end."""
+        self.join()
+        self._greenlets.kill()
+
+
 class Pace:
     """The next request as soon as the answer is there."""
 
     def __init__(self) -> None:
-        self.in_flight = Group()  # requests that `turn` does not wait for
+        self.in_flight = InFlight()
 
     def wait(self) -> float:
         return 0
@@ -70,7 +104,7 @@ class Bursts(Pace):
     def turn(self, send: Send) -> None:
         now = time.perf_counter()
         for _ in range(BURST):
-            self.in_flight.spawn(send, now, None)
+            self.in_flight.spawn(send, now)
         self.in_flight.join()
 
 
@@ -91,4 +125,4 @@ class OpenLoop(Pace):
         return max(0.0, self._due - time.perf_counter())
 
     def turn(self, send: Send) -> None:
-        self.in_flight.spawn(send, self._due, None)
+        self.in_flight.spawn(send, self._due)
