@@ -25,8 +25,8 @@ def filled_repository(root: Path, names: Iterable[str], deployment: Deployment |
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = filled_checkpoint(network, Path(folder))
             installed = Installed(network, deployment or Deployment())
-            repository = install.add(repository, installed, checkpoint, say=lambda _: None).repository
-        repository = install.choose(repository, network.task, name).repository
+            repository = install.add(repository, installed, checkpoint, say=lambda _: None)
+        repository = install.choose(repository, network.task, name)
     return repository
 
 

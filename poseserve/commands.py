@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from poseclient.keypoints import add_keypoint_set
 from poseserve import fetch
@@ -26,18 +26,17 @@ from poseserve.catalogue import (
 )
 from poseserve.columns import columns
 from poseserve.costs import costs
-from poseserve.hot import tell_server
+from poseserve.ensembles import ensembles
+from poseserve.hot import left_over, tell_server
 from poseserve.repository import (
     ACCELERATORS,
     FORMATS,
     PRECISIONS,
     Deployment,
     Installed,
+    Repository,
     read_repository,
 )
-
-if TYPE_CHECKING:
-    from poseserve.install import Change
 
 Add = Callable[..., argparse.ArgumentParser]
 M_MMAP_THRESHOLD = -3  # of mallopt(3): blocks from that size on go back to the system at once, none into a pool
@@ -202,9 +201,10 @@ def _add(args: argparse.Namespace) -> int:
     network, keypoint_table = _network(args)
     deployment = Deployment(**{field.name: getattr(args, field.name) for field in fields(Deployment)})
     checkpoint = args.checkpoint or official_weights(network, args.accept_licence)
-    change = install.add(repository, Installed(network, deployment, keypoint_table), checkpoint, args.config)
-    print(f"installed {network.name}" + (f", called as {', '.join(change.ensembles)}" if change.ensembles else ""))
-    return _tell(args.server, change)
+    repository = install.add(repository, Installed(network, deployment, keypoint_table), checkpoint, args.config)
+    callers = [e.name for e in ensembles(repository) if network.name in (step.model for step in e.steps)]
+    print(f"installed {network.name}, called as {', '.join(callers)}")
+    return _tell(args.server, repository)
 
 
 def _network(args: argparse.Namespace) -> tuple[Network, dict | None]:
@@ -298,7 +298,10 @@ def _remove_parser(parser: argparse.ArgumentParser) -> None:
 def _remove(args: argparse.Namespace) -> int:
     from poseserve import install
 
-    return _tell(args.server, install.remove(read_repository(args.root), args.name))
+    repository = read_repository(args.root)
+    if args.server and args.name in left_over(args.server):  # removed earlier, when nobody told the server
+        return _tell(args.server, repository)
+    return _tell(args.server, install.remove(repository, args.name))
 
 
 def _default_parser(parser: argparse.ArgumentParser) -> None:
@@ -315,9 +318,9 @@ def _default(args: argparse.Namespace) -> int:
     return _tell(args.server, install.choose(read_repository(args.root), args.task, args.name))
 
 
-def _tell(server: str | None, change: Change) -> int:
+def _tell(server: str | None, repository: Repository) -> int:
     if server:
-        tell_server(server, change.unload, change.load)
+        tell_server(server, repository)
         print(f"{server} has taken it up")
     else:
         print("served from the next start on; a running server takes it up with --server HOST:PORT")

@@ -230,6 +230,11 @@ def config_files(repository: Repository) -> dict[Path, bytes]:
     return files
 
 
+def model_names(repository: Repository) -> list[str]:
+    """Networks first, then steps, then the ensembles that stand on them."""
+    return [path.parent.name for path in config_files(repository) if path.name == "config.pbtxt"]
+
+
 def write_configs(repository: Repository) -> list[Path]:
     """Write those that changed, each whole or not at all, and remove ensembles that there are no more.
 

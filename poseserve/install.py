@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -16,30 +15,16 @@ from poseserve.export import export
 from poseserve.repository import FORMATS, Installed, Repository
 
 
-@dataclass(frozen=True)
-class Change:
-    """What a command did: the repository after it, and the models that a running server must unload and then load, in
-    this order."""
-
-    repository: Repository
-    unload: list[str]
-    load: list[str]
-
-    @property
-    def ensembles(self) -> list[str]:
-        return [name for name in self.load if (self.repository.folders[2] / name).exists()]
-
-
 def add(
     repository: Repository,
     installed: Installed,
     checkpoint: Path,
     config: Path | None = None,
     say: Callable[[str], None] = print,
-) -> Change:
+) -> Repository:
     """Load the checkpoint strictly, export the network in its contract, compare, then install it and its ensembles.
 
-    Raises CheckpointError, ExportError or ValueError, and then nothing has changed.
+    Returns the repository with it. Raises CheckpointError, ExportError or ValueError, and then nothing has changed.
     """
     network = installed.network
     wanted = repository.with_network(installed)
@@ -59,14 +44,14 @@ def add(
             (models / network.name).rename(replaced)
         try:
             folder.rename(models / network.name)
-            change = _rewrite(repository, wanted)
+            write_configs(wanted)
         except BaseException:
             shutil.rmtree(models / network.name, ignore_errors=True)
             if replaced.exists():
                 replaced.rename(models / network.name)
             write_configs(repository)
             raise
-    return replace(change, load=[network.name, *(name for name in change.load if name != network.name)])
+    return wanted
 
 
 def exporter(format: str) -> Callable[[nn.Module, tuple[Tensor, ...], Path], float]:
@@ -81,23 +66,16 @@ def exporter(format: str) -> Callable[[nn.Module, tuple[Tensor, ...], Path], flo
     return export_onnx
 
 
-def remove(repository: Repository, name: str) -> Change:
+def remove(repository: Repository, name: str) -> Repository:
     """Remove a network and its ensembles. Raises ValueError when it is not installed, or a default."""
-    change = _rewrite(repository, repository.without(name))
+    rest = repository.without(name)
+    write_configs(rest)
     shutil.rmtree(repository.folders[0] / name)
-    return replace(change, unload=[*change.unload, name])
+    return rest
 
 
-def choose(repository: Repository, task: str, name: str) -> Change:
+def choose(repository: Repository, task: str, name: str) -> Repository:
     """Let the plain ensembles of `task` mean that network. Raises ValueError when it cannot."""
-    return _rewrite(repository, repository.with_default(task, name))
-
-
-def _rewrite(before: Repository, after: Repository) -> Change:
-    """Write the configuration; networks first, then steps, then the ensembles that stand on them."""
-    old = {path.parent.name for path in before.folders[2].glob("*/config.pbtxt")}
-    written = write_configs(after)
-    new = {path.parent.name for path in after.folders[2].glob("*/config.pbtxt")}
-    configs = [path.parent for path in written if path.name == "config.pbtxt"]
-    load = [folder.name for part in after.folders for folder in configs if folder.parent == part]
-    return Change(after, sorted(old - new), load)
+    chosen = repository.with_default(task, name)
+    write_configs(chosen)
+    return chosen

@@ -72,7 +72,7 @@ def test_adding_again_replaces(root, vitpose_file):
     repository = read_repository(root)
     for precision in ("fp32", "bf16"):
         installed = Installed(CATALOGUE[NAME], Deployment(precision=precision))
-        repository = install.add(repository, installed, vitpose_file, say=lambda text: None).repository
+        repository = install.add(repository, installed, vitpose_file, say=lambda text: None)
     size = repository.model_file(NAME).stat().st_size
     assert size < 0.6 * vitpose_file.stat().st_size
     assert read_repository(root) == repository

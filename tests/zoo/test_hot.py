@@ -8,11 +8,14 @@ import golden
 import numpy as np
 import pytest
 import torch
+import tritonclient.http
 
 from poseclient import PoseClient, PoseServerError
 from poseserve.catalogue import FOLDERS
 from poseserve.cli import main
 from poseserve.server import Server
+
+NAME = "vitpose-s-coco_25"
 
 
 class Traffic(threading.Thread):
@@ -84,3 +87,36 @@ def test_a_network_of_another_input_size_comes_and_goes(hot, root, tmp_path, sce
         usual = client.pose(scene.jpeg)
     assert len(added) == len(usual) > 0
     assert traffic.failures == []
+
+
+def test_a_server_that_was_not_told_is_told_later(hot, root, vitpose_file, scene, capsys):
+    """As the commands say themselves: once without `--server`, then with it, which makes up for all that was missed."""
+    url, at, told, name = f"grpc://{hot.grpc_url}", ["--root", str(root)], ["--server", hot.http_url], NAME
+    add, remove = ["add", name, "--checkpoint", str(vitpose_file), *at], ["remove", name, *at]
+    choose, back = ["default", "pose", name, *at], ["default", "pose", "demo_pose", *at]
+    with Traffic(url, scene.jpeg) as traffic:
+        assert [main(add), main([*add, *told])] == [0, 0]
+        assert points(url, scene, f"pose.{name}") == 25
+        assert [main(choose), main([*choose, *told])] == [0, 0]
+        assert points(url, scene) == 25
+        assert [main(back), main(remove), main([*remove, *told])] == [0, 0, 0]
+        assert points(url, scene) == 17
+    assert [model for model in (name, f"pose.{name}", f"pose_of_image.{name}") if loaded(hot, model)] == []
+    assert traffic.failures == []
+    capsys.readouterr()
+    assert main([*remove, *told]) == 1
+    assert f"{name} is not installed" in capsys.readouterr().err
+
+
+def points(url: str, scene, model: str = "pose") -> int:
+    """Keypoints of each person, as the server answers now."""
+    with PoseClient(url) as client:
+        return client.pose(scene.jpeg, model=model).keypoints.shape[1]
+
+
+def loaded(server: Server, model: str) -> bool:
+    client = tritonclient.http.InferenceServerClient(server.http_url)
+    try:
+        return client.is_model_ready(model)
+    finally:
+        client.close()
