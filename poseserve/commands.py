@@ -41,6 +41,8 @@ from poseserve.repository import (
 Add = Callable[..., argparse.ArgumentParser]
 M_MMAP_THRESHOLD = -3  # of mallopt(3): blocks from that size on go back to the system at once, none into a pool
 
+TORCHSCRIPT = "_torchscript.pt2"  # ending of the names under which the catalogue knows the files of Sapiens
+
 
 def add_commands(add_parser: Add) -> None:
     """`catalogue`, `fetch`, `add`, `tune`, `remove` and `default`, as subparsers that `add_parser` makes."""
@@ -146,9 +148,8 @@ def official_weights(network: Network, licence_accepted: bool) -> Path:
     checkpoint = network.checkpoint
     if checkpoint is None:
         raise fetch.FetchError(f"{network.name} has no official weights: give a file, --checkpoint FILE")
-    folder = OFFICIAL_TASKS.get(network.task, network.task)
     name = Path(checkpoint.file).name
-    local = fetch.find_local(name, f"{folder}/checkpoints/sapiens_{network.size}")
+    local = fetch.find_local(*_sapiens_place(network, name))
     if local is not None:
         return local
     if not checkpoint.repository and not checkpoint.url:
@@ -162,6 +163,14 @@ def official_weights(network: Network, licence_accepted: bool) -> Path:
     if checkpoint.repository:
         return fetch.fetch_hub(checkpoint.repository, checkpoint.file, size=size, sha256=sha256)
     return fetch.fetch_url(checkpoint.url, fetch.cache_folder() / "checkpoints" / name, size=size, sha256=sha256)
+
+
+def _sapiens_place(network: Network, name: str) -> tuple[list[str], str]:
+    """The names that a file has in the releases of Sapiens, full precision first, and its folder below their root."""
+    stem = name.removesuffix(TORCHSCRIPT)
+    names = [name] if stem == name else [stem + ending for ending in (TORCHSCRIPT, ".pth", "_bfloat16.pt2")]
+    task = OFFICIAL_TASKS.get(network.task, network.task)
+    return names, f"{task}/checkpoints/{'rtmpose' if task == 'detector' else f'sapiens_{network.size}'}"
 
 
 # add

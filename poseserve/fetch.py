@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -176,15 +177,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poseserve"
 
 
-def find_local(file: str, relative: str | None = None) -> Path | None:
-    """A checkpoint that was downloaded earlier, to be used in place.
+def find_local(files: Sequence[str], relative: str | None = None) -> Path | None:
+    """A checkpoint that was downloaded earlier, to be used in place; the first of the names in `files` that is there.
 
-    Looked for at `relative`/`file` below $SAPIENS_LITE_CHECKPOINT_ROOT, where `relative` is the folder that the Sapiens
+    Looked for at `relative`/name below $SAPIENS_LITE_CHECKPOINT_ROOT, where `relative` is the folder that the Sapiens
     authors chose for it (`pose/checkpoints/sapiens_1b`), and in the folder $POSESERVE_CHECKPOINTS.
     """
-    candidates = []
+    folders = []
     if relative is not None and (root := os.environ.get("SAPIENS_LITE_CHECKPOINT_ROOT")):
-        candidates.append(Path(root) / relative / file)
+        folders.append(Path(root) / relative)
     if folder := os.environ.get("POSESERVE_CHECKPOINTS"):
-        candidates.append(Path(folder) / file)
-    return next((path for path in candidates if path.is_file()), None)
+        folders.append(Path(folder))
+    return next((path for file in files for path in (place / file for place in folders) if path.is_file()), None)

@@ -259,10 +259,10 @@ def test_earlier_downloads_are_found(tmp_path, monkeypatch):
         path.touch()
     for name in ("SAPIENS_LITE_CHECKPOINT_ROOT", "POSESERVE_CHECKPOINTS"):
         monkeypatch.delenv(name, raising=False)
-    assert find_local("a.pt2", "pose/checkpoints/sapiens_1b") is None
+    assert find_local(["a.pt2"], "pose/checkpoints/sapiens_1b") is None
 
     monkeypatch.setenv("SAPIENS_LITE_CHECKPOINT_ROOT", str(tmp_path / "lite"))
     monkeypatch.setenv("POSESERVE_CHECKPOINTS", str(tmp_path / "mine"))
-    assert find_local("a.pt2", "pose/checkpoints/sapiens_1b") == sapiens
-    assert find_local("b.pth") == other
-    assert find_local("c.pth", "pose/checkpoints/sapiens_1b") is None
+    assert find_local(["b.pt2", "a.pt2"], "pose/checkpoints/sapiens_1b") == sapiens
+    assert find_local(["b.pth"]) == other
+    assert find_local(["c.pth"], "pose/checkpoints/sapiens_1b") is None

@@ -257,13 +257,36 @@ def test_the_committed_state_installs_the_demo_networks_alone():
     assert set(repository.networks) == {f"demo_{task}" for task in tasks}
 
 
-def test_existing_downloads_are_used_in_place(tmp_path, monkeypatch):
-    network = CATALOGUE["sapiens-0.3b-parts"]
-    file = tmp_path / "seg" / "checkpoints" / "sapiens_0.3b" / network.checkpoint.file
-    file.parent.mkdir(parents=True)
-    file.touch()
-    monkeypatch.setenv("SAPIENS_LITE_CHECKPOINT_ROOT", str(tmp_path))
-    assert official_weights(network, licence_accepted=False) == file
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("sapiens-0.3b-parts", "seg/checkpoints/sapiens_0.3b/sapiens_0.3b_goliath_best_goliath_mIoU_7673_epoch_194"),
+        ("sapiens-1b-pose-17", "pose/checkpoints/sapiens_1b/sapiens_1b_coco_best_coco_AP_821"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["_torchscript.pt2", "_bfloat16.pt2", ".pth"])
+def test_existing_downloads_are_used_in_place(tmp_path, monkeypatch, name, place, ending):
+    downloaded(tmp_path, f"{place}{ending}", monkeypatch)
+    assert official_weights(CATALOGUE[name], licence_accepted=False) == tmp_path / f"{place}{ending}"
+
+
+def test_the_detector_of_sapiens_is_used_in_place(tmp_path, monkeypatch):
+    file = "detector/checkpoints/rtmpose/rtmdet_m_8xb32-100e_coco-obj365-person-235e8209.pth"
+    downloaded(tmp_path, file, monkeypatch)
+    assert official_weights(CATALOGUE["rtmdet-m"], licence_accepted=False) == tmp_path / file
+
+
+def test_of_several_downloads_the_one_in_full_precision_is_used(tmp_path, monkeypatch):
+    stem = "depth/checkpoints/sapiens_2b/sapiens_2b_render_people_epoch_25"
+    for ending in ("_bfloat16.pt2", ".pth", "_torchscript.pt2"):
+        downloaded(tmp_path, stem + ending, monkeypatch)
+        assert official_weights(CATALOGUE["sapiens-2b-depth"], False) == tmp_path / (stem + ending)
+
+
+def downloaded(root: Path, file: str, monkeypatch) -> None:
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).touch()
+    monkeypatch.setenv("SAPIENS_LITE_CHECKPOINT_ROOT", str(root))
 
 
 def test_the_costs_are_those_of_the_networks():
