@@ -221,7 +221,10 @@ def _read_onnx(path: Path) -> Mapping[str, Any]:
     The exporter transposes the weight of a linear layer and takes its name away; the bias that is added to the product
     still has its own. It also splits ViTPose's position table in the two parts that are added to the tokens.
     """
-    import onnx  # only this container needs it
+    try:
+        import onnx  # only this container needs it
+    except ImportError as error:
+        raise CheckpointError(f"{path} is ONNX, which needs more packages: pip install 'poseserve[onnx]'") from error
 
     graph = onnx.load(str(path), load_external_data=False).graph
     tensors = {i.name: torch.tensor(onnx.numpy_helper.to_array(i, str(path.parent))) for i in graph.initializer}

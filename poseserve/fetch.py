@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from huggingface_hub.errors import GatedRepoError, XetDownloadError
 from tqdm import tqdm
 
 from poseserve.catalogue import Licence
+from poseserve.disk import check_space
 from poseserve.errors import PoseserveError
 
 ATTEMPTS = 5  # without a byte of progress
@@ -40,13 +40,13 @@ def fetch_hub(
     """Path of `file` of a Hugging Face repository (`owner/name`), downloaded unless it is there already.
 
     It lies in `folder`, or else in the cache of huggingface_hub, whose settings hold: HF_TOKEN, HF_ENDPOINT,
-    HF_HUB_OFFLINE, HF_HOME and the others. size: bytes. sha256: hexadecimal, or its first digits. Raises FetchError;
-    a downloaded file of another size or digest is removed.
+    HF_HUB_OFFLINE, HF_HOME and the others. size: bytes. sha256: hexadecimal, or its first digits. Raises FetchError, or
+    DiskFullError before the download; a downloaded file of another size or digest is removed.
     """
     try:
         plan = hf_hub_download(repository, file, local_dir=folder, dry_run=True)
         if plan.will_download:
-            _check_space(Path(plan.local_path), size or plan.file_size or 0)
+            check_space(Path(plan.local_path), size or plan.file_size or 0)
         path = Path(hf_hub_download(repository, file, local_dir=folder))
     except GatedRepoError as error:
         raise FetchError(
@@ -102,7 +102,7 @@ def _download(url: str, part: Path, name: str, size: int | None) -> None:
             have = 0
         rest = response.headers.get("Content-Length")
         total = have + int(rest) if rest else size
-        _check_space(part, (total or 0) - have)
+        check_space(part, (total or 0) - have)
         bar = tqdm(desc=name, initial=have, total=total, unit="B", unit_scale=True, disable=None)
         with part.open("ab" if have else "wb") as file, bar:
             for chunk in response.iter_content(CHUNK):
@@ -112,16 +112,6 @@ def _download(url: str, part: Path, name: str, size: int | None) -> None:
 
 def _bytes(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _check_space(path: Path, size: int) -> None:
-    """FetchError when the disk of `path`, which need not exist, has less than `size` bytes free."""
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        raise FetchError(
-            f"{path.name} needs {_human(size)}, {folder} has {_human(free)} free: make room or choose another folder"
-        )
 
 
 def _check(path: Path, size: int | None, sha256: str | None) -> None:
@@ -141,10 +131,6 @@ def _refuse(path: Path, difference: str) -> NoReturn:
     path.resolve().unlink()  # in the hub's cache, `path` is a link to the file
     path.unlink(missing_ok=True)
     raise FetchError(f"{path.name} is not the expected file ({difference}); it was removed, fetch it again")
-
-
-def _human(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
 def accept_licence(name: str, licence: Licence, accepted: bool) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from poseserve import zoo
-from poseserve.config import write_configs
+from poseserve.config import model_names, write_configs
+from poseserve.disk import check_space
 from poseserve.export import export
 from poseserve.repository import FORMATS, Installed, Repository
+
+GRAPH_BYTES = 1 << 24  # more than any model file has beside its weights
 
 
 def add(
@@ -24,15 +28,20 @@ def add(
 ) -> Repository:
     """Load the checkpoint strictly, export the network in its contract, compare, then install it and its ensembles.
 
-    Returns the repository with it. Raises CheckpointError, ExportError or ValueError, and then nothing has changed.
+    Returns the repository with it. Raises CheckpointError, DiskFullError, ExportError or ValueError, and then nothing
+    has changed.
     """
     network = installed.network
     wanted = repository.with_network(installed)
+    _refuse_shared_names(wanted)
     deployment = installed.deployment
     contract = zoo.load(network, checkpoint, deployment, config)
     if millions := sum(p.numel() for p in contract.parameters()) / 1e6:  # an ONNX export brings none
         say(f"{checkpoint.name}: {millions:,.1f} million parameters fit {network.name}")
     models = repository.folders[0]
+    # At once, because torch ends the whole process when its file cannot be written to the end.
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in contract.state_dict().values())
+    check_space(models / network.name, weights + GRAPH_BYTES)
     # On the same file system, so that the finished folder appears at once, but where Triton does not look.
     with tempfile.TemporaryDirectory(prefix=".poseserve-", dir=repository.root) as staging:
         folder = Path(staging) / network.name
@@ -52,6 +61,13 @@ def add(
             write_configs(repository)
             raise
     return wanted
+
+
+def _refuse_shared_names(repository: Repository) -> None:
+    """Triton serves none of two models that have one name."""
+    counts = Counter(model_names(repository))
+    if shared := [name for name in repository.networks if counts[name] > 1]:
+        raise ValueError(f"{', '.join(shared)}: a step or an ensemble has that name, choose another for the network")
 
 
 def exporter(format: str) -> Callable[[nn.Module, tuple[Tensor, ...], Path], float]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from poseserve import checkpoints
 from poseserve.contracts import DetectorContract, Normalise
+from poseserve.errors import PoseserveError
 from poseserve.families.boxes import best_rows
 
 
@@ -23,7 +24,8 @@ def build(
     """The detector of that config in our contract, with the config's own normalisation, ready for `export`.
 
     checkpoint: its weights, read without running code of the file; without it they are random. person: index of the
-    class that is served. Raises RuntimeError without mmdet, ValueError for a detector of another kind, CheckpointError.
+    class that is served. Raises PoseserveError without mmdet, ValueError for a detector of another kind or without that
+    class, CheckpointError.
     """
     model: Any = official(config)  # mmdet has no types
     if checkpoint is not None:
@@ -46,7 +48,7 @@ def official(config: Path) -> nn.Module:
         from mmengine.config import Config
         from mmengine.registry import init_default_scope
     except ImportError as error:
-        raise RuntimeError(f"mmdet is not installed ({error}): pip install 'poseserve[mmdet]'") from error
+        raise PoseserveError(f"mmdet is not installed ({error}): pip install 'poseserve[mmdet]'") from error
     init_default_scope("mmdet")
     return MODELS.build(Config.fromfile(config).model).eval()
 

@@ -128,8 +128,14 @@ class Repository:
         return self.folders[0] / name / "1" / FORMATS[self.networks[name].deployment.format]
 
     def with_network(self, installed: Installed) -> Repository:
-        """The first network of a task becomes its default."""
-        name, task = installed.network.name, installed.network.task
+        """The first network of a task becomes its default. Raises ValueError when another network has other keypoints
+        under the same name."""
+        name, task, labels = installed.network.name, installed.network.task, installed.network.labels
+        for other in self.of_task("pose"):
+            if other.network.name == name or other.network.labels != labels:
+                continue
+            if other.keypoint_table != installed.keypoint_table:
+                raise ValueError(f"{other.network.name} has other keypoints under the name {labels}: rename the file")
         defaults = dict(self.defaults)
         defaults.setdefault(task, name)
         return replace(self, networks={**self.networks, name: installed}, defaults=defaults)

@@ -234,6 +234,13 @@ def test_other_files_are_named(tmp_path, content, message):
         read(tmp_path / "a.pth")
 
 
+def test_onnx_without_its_package_names_the_extra(network, tmp_path, monkeypatch):
+    torch.onnx.export(network, (IMAGES,), tmp_path / "a.onnx", dynamo=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(CheckpointError, match=r"pip install 'poseserve\[onnx\]'$"):
+        read(tmp_path / "a.onnx")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="no such file"):
         read(tmp_path / "a.pth")

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from hub import Hub
 
-from poseserve import fetch
+from poseserve import disk, fetch
 from poseserve.catalogue import CC_BY_NC, SAPIENS2
+from poseserve.disk import DiskFullError
 from poseserve.fetch import FetchError, LicenceError, accept_licence, fetch_url, find_local
 
 CONTENT = random.Random(0).randbytes(4 << 20)
@@ -97,8 +98,8 @@ def test_a_digest_may_be_given_by_its_first_digits(hub, target):
 
 
 def test_a_full_disk_is_noticed_before_the_download(hub, target, monkeypatch):
-    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda folder: type("", (), {"free": 3_000_000}))
-    with pytest.raises(FetchError, match=r"needs 4\.2 MB, .* has 3\.0 MB free: make room"):
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: type("", (), {"free": 3_000_000}))
+    with pytest.raises(DiskFullError, match=r"needs 4\.2 MB, .* has 3\.0 MB free: make room"):
         fetch_url(hub.url + PATH, target)
     assert not list(target.parent.iterdir())
 
@@ -113,11 +114,12 @@ def test_an_address_without_a_file(hub, target):
 SCRIPT = """
 import json, sys
 from poseserve.catalogue import CC_BY_NC, SAPIENS2
-from poseserve.fetch import FetchError, fetch_hub
+from poseserve.errors import PoseserveError
+from poseserve.fetch import fetch_hub
 try:
     print(fetch_hub("owner/network", "folder/network.pth", **json.loads(sys.argv[1])))
-except FetchError as error:
-    sys.exit(f"FetchError: {error}")
+except PoseserveError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
 """
 
 

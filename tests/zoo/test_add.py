@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import golden
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from poseclient import keypoint_set
-from poseserve import install, zoo
+from poseserve import disk, install, zoo
 from poseserve.catalogue import CATALOGUE, FOLDERS, OFFICIAL_TASKS, ROOT, Network
 from poseserve.cli import main
 from poseserve.commands import official_weights
@@ -203,8 +204,7 @@ def test_a_network_of_ones_own_with_its_own_keypoints(root, tmp_path):
     names = ["snout", "left_paw", "right_paw"]
     table = {"names": names, "swap_pairs": [[1, 2]], "links": [[0, 1], [0, 2]]}
     (tmp_path / "fox_3.json").write_text(json.dumps(table))
-    layout = [[k, [3, *s[1:]] if "final_layer" in k else s, d] for k, s, d in golden.layouts()["vitpose/vitpose_s"]]
-    torch.save({"state_dict": golden.filled(layout)}, tmp_path / "mine.pth")
+    own_weights(tmp_path / "mine.pth", 3)
     own = ["--family", "vitpose", "--size", "s", "--keypoints", tmp_path / "fox_3.json"]
     arguments = ["add", "fox", *own, "--checkpoint", tmp_path / "mine.pth", "--root", root]
     assert main([str(a) for a in arguments]) == 0
@@ -223,6 +223,57 @@ def test_own_networks_see_an_image_as_those_of_their_family_do(root, tmp_path, c
     own = ("add", "x", "--checkpoint", tmp_path / "x.pth", "--root", root, "--task", "normals", "--family")
     assert "fit pad" in refusal(capsys, *own, "sapiens2")
     assert "fit stretch" in refusal(capsys, *own, "sapiens")
+
+
+def test_two_keypoint_sets_of_one_name_are_refused(root, tmp_path, capsys):
+    names = {"three": ["snout", "left_paw", "right_paw"], "two": ["snout", "tail"]}
+    arguments = {}
+    for name, points in names.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "fox.json").write_text(json.dumps({"names": points}))
+        own_weights(tmp_path / name / "fox.pth", len(points))
+        own = ["--family", "vitpose", "--size", "s", "--keypoints", tmp_path / name / "fox.json"]
+        arguments[name] = ["add", name, *own, "--checkpoint", tmp_path / name / "fox.pth", "--root", root]
+    assert main([str(a) for a in arguments["three"]]) == 0
+    before = snapshot(root)
+    assert "three has other keypoints under the name fox: rename the file" in refusal(capsys, *arguments["two"])
+    assert snapshot(root) == before
+    assert read_repository(root).networks["three"].network.outputs == 3
+
+
+def own_weights(file: Path, keypoints: int) -> None:
+    """ViTPose-S with that many keypoints."""
+    layout = golden.layouts()["vitpose/vitpose_s"]
+    layout = [[key, [keypoints, *s[1:]] if "final_layer" in key else s, d] for key, s, d in layout]
+    torch.save({"state_dict": golden.filled(layout)}, file)
+
+
+@pytest.mark.parametrize("name", ["people", "pose", "pose_in_boxes", "parts_of_people", "crop_people", "depth"])
+def test_names_of_steps_and_ensembles_are_refused(root, tmp_path, capsys, name):
+    before = snapshot(root)
+    own = ["--family", "vitpose", "--size", "s", "--keypoints", "coco_17", "--checkpoint", tmp_path / "x.pth"]
+    assert f"{name}: a step or an ensemble has that name" in refusal(capsys, "add", name, *own, "--root", root)
+    assert snapshot(root) == before
+
+
+def test_a_network_takes_no_name_that_its_own_ensembles_bring(root, tmp_path, capsys):
+    own = ["--family", "sapiens2", "--size", "0.4b", "--task", "features", "--checkpoint", tmp_path / "x.pth"]
+    assert "features: a step or an ensemble" in refusal(capsys, "add", "features", *own, "--root", root)
+
+
+def test_without_mmdet_its_extra_is_named(root, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mmdet", None)
+    own = ("--family", "mmdet", "--config", "fcos.py", "--checkpoint", tmp_path / "x.pth")
+    assert "pip install 'poseserve[mmdet]'" in refusal(capsys, "add", "fcos", *own, "--root", root)
+
+
+def test_a_full_disk_is_noticed_before_the_export(root, vitpose_file, capsys, monkeypatch):
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: type("", (), {"free": 90_000_000}))
+    before = snapshot(root)
+    add = ("add", NAME, "--checkpoint", vitpose_file, "--root", root)
+    assert f"{NAME} needs 0.1 GB" in refusal(capsys, *add)
+    assert snapshot(root) == before
+    assert main([str(a) for a in (*add, "--precision", "bf16")]) == 0  # half the size
 
 
 def test_own_networks_need_all_that_describes_them(root, tmp_path, capsys):
