@@ -19,7 +19,9 @@ MODEL_REPOSITORY, PREPROCESS, ENSEMBLE = (ROOT / name for name in FOLDERS)
 REPOSITORIES = (MODEL_REPOSITORY, PREPROCESS, ENSEMBLE)
 
 DETECTIONS = 100  # rows that a detector returns, and people that one image may hold
-DETECTORS = ("rtmdet", "yolo", "mmdet")
+MULTICLASS = ("yolo", "mmdet")  # detectors of any classes, of which one is served
+DETECTORS = ("rtmdet", *MULTICLASS)
+VIEWS = ("image", "person")
 FAMILIES = ("sapiens", "sapiens2", "vitpose", "posehrnet", "simdr", *DETECTORS)
 # How the authors of Sapiens call a task, where we say otherwise.
 OFFICIAL_TASKS = {"parts": "seg", "normals": "normal", "features": "pretrain"}
@@ -63,7 +65,8 @@ class Network:
     through them in chunks. published: accuracy as the authors state it. view: what a parts network was trained on, the
     whole "image" or a "person". fit: how a whole image is brought to the input size: "stretch", bilinear; "average",
     stretched by the mean of what a pixel covers, or bicubic where the width grows; "pad", scaled to fit, bilinear, and
-    black around it, which is cut away from the map that the network answers.
+    black around it, which is cut away from the map that the network answers. class_index: which class of a MULTICLASS
+    detector is served.
     """
 
     name: str
@@ -75,8 +78,9 @@ class Network:
     size: str = ""
     checkpoint: Checkpoint | None = None
     published: str = ""
-    view: str = "image"
+    view: str = VIEWS[0]
     fit: str = "stretch"
+    class_index: int = 0
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -85,6 +89,8 @@ class Network:
             raise ValueError(f"{self.name}: unknown task {self.task!r}, must be one of {', '.join(TASKS)}")
         if self.fit not in FITS or (self.fit == "pad" and self.task == "parts"):  # whose mask is pasted by region
             raise ValueError(f"{self.name}: fit {self.fit!r}, must be one of {', '.join(FITS)}, of parts not pad")
+        if self.class_index < 0:
+            raise ValueError(f"{self.name}: class index {self.class_index}, must be 0 or more")
         if self.task in LABELLED:
             if self.labels is None:
                 raise ValueError(f"{self.name}: a {self.task} network needs a set of labels")

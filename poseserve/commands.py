@@ -19,9 +19,11 @@ from poseserve.catalogue import (
     DETECTORS,
     FAMILIES,
     LABELLED,
+    MULTICLASS,
     OFFICIAL_TASKS,
     ROOT,
     TASKS,
+    VIEWS,
     Network,
 )
 from poseserve.columns import columns
@@ -189,14 +191,19 @@ def _add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--delay-us", type=int, default=0, help="to wait for others to share a batch (default: 0)")
     parser.add_argument("--max-people", type=int, default=DETECTIONS, help="in one image (default: %(default)s)")
     parser.add_argument("--flip-test", action="store_true", help="average with the mirror image, at twice the cost")
-    own = parser.add_argument_group("a network of your own, of a known family")
-    own.add_argument("--family", choices=FAMILIES)
-    own.add_argument("--size", help="of the family, such as 0.3b, s or w32; the layout of a YOLO export, v5 or v8")
-    own.add_argument("--config", type=Path, metavar="FILE", help="of an mmdet detector")
-    own.add_argument("--task", choices=TASKS, default="pose", help="(default: %(default)s)")
-    own.add_argument("--keypoints", metavar="SET", help="a keypoint set of poseclient, or a JSON file with one")
-    own.add_argument("--classes", metavar="SET", help="a class set of poseclient")
-    own.add_argument("--input-size", type=_input_size, metavar="HxW", help="default: that of the family")
+    group = parser.add_argument_group("a network of your own, of a known family")
+    group.add_argument("--family", choices=FAMILIES)
+    own = [
+        group.add_argument("--size", help="of the family, such as 0.3b, s or w32; layout of a YOLO export, v5 or v8"),
+        group.add_argument("--config", type=Path, metavar="FILE", help="of an mmdet detector"),
+        group.add_argument("--class-index", type=int, metavar="N", help="of a YOLO or mmdet detector (default: 0)"),
+        group.add_argument("--task", choices=TASKS, help="(default: pose, or what the family does)"),
+        group.add_argument("--keypoints", metavar="SET", help="a keypoint set of poseclient, or a JSON file with one"),
+        group.add_argument("--classes", metavar="SET", help="a class set of poseclient"),
+        group.add_argument("--view", choices=VIEWS, help=f"what a parts network was trained on (default: {VIEWS[0]})"),
+        group.add_argument("--input-size", type=_input_size, metavar="HxW", help="default: that of the family"),
+    ]
+    parser.set_defaults(own={option.dest: option.option_strings[0] for option in own})
     _add_licence(parser)
     _add_server(parser)
     add_root(parser)
@@ -218,20 +225,36 @@ def _add(args: argparse.Namespace) -> int:
 
 def _network(args: argparse.Namespace) -> tuple[Network, dict | None]:
     """Of the catalogue, or the user's own with its keypoint table where that is their own too."""
+    given = [name for name in args.own if getattr(args, name) is not None]
     if args.family is None:
         if args.name not in CATALOGUE:
             raise ValueError(
                 f"{args.name} is not in the catalogue (`poseserve catalogue`); for weights of your own give --family"
+            )
+        if given:
+            options = ", ".join(args.own[name] for name in given)
+            raise ValueError(
+                f"{options}: for a network of your own, with --family and another name; the catalogue knows {args.name}"
             )
         return CATALOGUE[args.name], None
     if args.name in CATALOGUE:
         raise ValueError(f"{args.name} is a network of the catalogue: choose another name")
     if args.checkpoint is None:
         raise ValueError("weights of your own need --checkpoint FILE")
-    task = "detector" if args.family in DETECTORS else args.task
-    kin = [n for n in CATALOGUE.values() if n.task == task and (n.family == args.family or task == "detector")]
+    task = args.task or ("detector" if args.family in DETECTORS else "pose")
+    family = "rtmdet" if args.family in MULTICLASS else args.family  # whose input they share
+    kin = [n for n in CATALOGUE.values() if (n.task, n.family) == (task, family)]
     if not kin:
         raise ValueError(f"family {args.family} does not do {task}")
+    fitting = {
+        "keypoints": task == "pose",
+        "classes": task == "parts",
+        "view": task == "parts",
+        "class_index": args.family in MULTICLASS,
+        "config": args.family == "mmdet",
+    }
+    if odd := [args.own[name] for name in given if not fitting.get(name, True)]:
+        raise ValueError(f"{', '.join(odd)}: not for a {task} network of family {args.family}")
     labels, keypoint_table = args.keypoints or args.classes, None
     if args.keypoints and args.keypoints.endswith(".json"):
         keypoint_table = json.loads(Path(args.keypoints).read_text(encoding="utf-8"))
@@ -239,8 +262,18 @@ def _network(args: argparse.Namespace) -> tuple[Network, dict | None]:
     if task in LABELLED and labels is None:
         raise ValueError(f"a {task} network needs --{'keypoints' if task == 'pose' else 'classes'}")
     input_size = args.input_size or kin[0].input_size
-    rows = kin[0].max_batch_size
-    network = Network(args.name, task, input_size, labels, rows, args.family, args.size or "", fit=kin[0].fit)
+    network = Network(
+        args.name,
+        task,
+        input_size,
+        labels,
+        kin[0].max_batch_size,
+        args.family,
+        args.size or "",
+        view=args.view or VIEWS[0],
+        fit=kin[0].fit,
+        class_index=args.class_index or 0,
+    )
     return network, keypoint_table
 
 

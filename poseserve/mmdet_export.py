@@ -80,6 +80,8 @@ class SingleStage(nn.Module):
                 f"{type(model).__name__} is not supported: a detector's head must predict sigmoid scores and four "
                 "distances from points, as those of RTMDet and FCOS do"
             )
+        if not person < classes[0].shape[1]:
+            raise ValueError(f"the detector has {classes[0].shape[1]} classes: there is none with the index {person}")
         sizes = [level.shape[2:] for level in classes]
         self.register_buffer("points", torch.cat(head.prior_generator.grid_priors(sizes, device="cpu")))
 

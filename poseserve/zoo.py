@@ -88,15 +88,16 @@ def load(network: Network, checkpoint: Path, deployment: Deployment, config: Pat
 
 
 def _yolo(network: Network, checkpoint: Path, config: Path | None) -> nn.Module:
-    bare = yolo.load(checkpoint, network.size, network.input_size)
+    bare = yolo.load(checkpoint, network.size, network.input_size, network.class_index)
+    decode = yolo.Decode(network.size, network.class_index, network.input_size)
     unit = Normalise((0.0,) * 3, (255.0,) * 3, bare.dtype)
-    return DetectorContract(bare, yolo.Decode(network.size, input_size=network.input_size), unit, bare.chunk)
+    return DetectorContract(bare, decode, unit, bare.chunk)
 
 
 def _mmdet(network: Network, checkpoint: Path, config: Path | None) -> nn.Module:
     if config is None:
         raise ValueError(f"{network.name}: a detector of mmdet needs --config FILE")
-    return mmdet_export.build(config, checkpoint, input_size=network.input_size)
+    return mmdet_export.build(config, checkpoint, network.class_index, network.input_size)
 
 
 # Detectors whose architecture is not ours.

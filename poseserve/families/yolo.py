@@ -26,11 +26,11 @@ LAYOUTS = {"v5": Layout(objectness=True, boxes_last=False), "v8": Layout(objectn
 ONNX_TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16}
 
 
-def load(path: Path, layout: str, input_size: tuple[int, int] = (640, 640)) -> "Yolo | OnnxYolo":
+def load(path: Path, layout: str, input_size: tuple[int, int] = (640, 640), person: int = 0) -> "Yolo | OnnxYolo":
     """The export as a network: RGB 0..1 [B, 3, H, W] of its `dtype`, B up to its `chunk` -> predictions for `Decode`.
 
     Raises ValueError when the file is neither TorchScript nor ONNX, when it takes something else, or when what it
-    answers does not have that layout.
+    answers does not have that layout, or no class with the index `person`.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"unknown layout {layout!r}, must be one of {', '.join(LAYOUTS)}")
@@ -59,6 +59,9 @@ def load(path: Path, layout: str, input_size: tuple[int, int] = (640, 640)) -> "
             f"{path} answers {shape}, layout {layout} is {form} before suppression; "
             f"try another of {', '.join(LAYOUTS)}, or export without suppression"
         )
+    classes = counts[1] - 4 - about.objectness
+    if not person < classes:
+        raise ValueError(f"{path} has {classes} classes: there is none with the index {person}")
     return network.eval()
 
 

@@ -261,6 +261,64 @@ def test_a_network_takes_no_name_that_its_own_ensembles_bring(root, tmp_path, ca
     assert "features: a step or an ensemble" in refusal(capsys, "add", "features", *own, "--root", root)
 
 
+def test_networks_of_the_catalogue_are_described_there_alone(root, tmp_path, capsys):
+    own = ("--checkpoint", tmp_path / "x.pth", "--keypoints", "mine.json", "--size", "b")
+    error = refusal(capsys, "add", NAME, *own, "--root", root)
+    assert "--size, --keypoints: for a network of your own, with --family and another name" in error
+
+
+def test_options_that_a_network_has_no_use_for_are_refused(root, tmp_path, capsys):
+    add = ("add", "x", "--checkpoint", tmp_path / "x.pth", "--root", root, "--family")
+    error = refusal(capsys, *add, "vitpose", "--class-index", "3", "--view", "person", "--config", "x.py")
+    assert "--config, --class-index, --view: not for a pose network of family vitpose" in error
+    assert "family yolo does not do pose" in refusal(capsys, *add, "yolo", "--task", "pose")
+    assert "class index -1, must be 0 or more" in refusal(capsys, *add, "yolo", "--class-index", "-1")
+
+
+class Cats(torch.nn.Module):
+    """A YOLO export of layout v8 with two classes: it sees one of the first, and one of the second, twice as wide."""
+
+    raw: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        raw = torch.zeros(1, 6, 6400)
+        raw[0, :, 0] = torch.tensor([100, 100, 64, 64, 0.9, 0])
+        raw[0, :, 1] = torch.tensor([400, 400, 128, 128, 0, 0.8])
+        self.register_buffer("raw", raw)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.raw.expand(x.shape[0], 6, 6400)
+
+
+def test_another_class_of_a_detector_can_be_served(root, tmp_path, capsys):
+    file = tmp_path / "cats.torchscript"
+    torch.jit.trace(Cats(), torch.zeros(1, 3, 640, 640)).save(str(file))
+    add = ("add", "cats", "--family", "yolo", "--size", "v8", "--checkpoint", file, "--root", root, "--class-index")
+    assert "has 2 classes: there is none with the index 2" in refusal(capsys, *add, 2)
+    assert main([str(a) for a in (*add, 1)]) == 0
+    repository = read_repository(root)
+    assert repository.networks["cats"].network.class_index == 1
+    repository = install.add(repository, repository.networks["cats"], file)
+    with torch.inference_mode():
+        (found,) = torch.jit.load(repository.model_file("cats"))(torch.zeros(1, 640, 640, 3, dtype=torch.uint8))
+    torch.testing.assert_close(found[0], torch.tensor([336, 336, 464, 464, 0.8]))
+    assert found[1:].eq(0).all()
+
+
+def test_parts_networks_may_want_people_cut_out(root, tmp_path, monkeypatch):
+    monkeypatch.setitem(zoo.BUILDERS, "sapiens", lambda network: torch.nn.Conv2d(3, network.outputs, 16, 16))
+    file, own = tmp_path / "mine.pth", ["--family", "sapiens", "--size", "0.3b", "--task", "parts"]
+    torch.save({"weight": torch.zeros(28, 3, 16, 16), "bias": torch.zeros(28)}, file)
+    add = ["add", "mine", *own, "--classes", "sapiens_28", "--checkpoint", str(file), "--root", str(root)]
+    steps = {}
+    for view in ("image", "person"):
+        assert main([*add, "--view", view]) == 0
+        ensemble = (root / "ensemble" / "parts.mine" / "config.pbtxt").read_text()
+        steps[view] = [step for step in ("crop_people", "resize_image") if f'"{step}"' in ensemble]
+    assert steps == {"image": ["resize_image"], "person": ["crop_people"]}
+
+
 def test_without_mmdet_its_extra_is_named(root, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "mmdet", None)
     own = ("--family", "mmdet", "--config", "fcos.py", "--checkpoint", tmp_path / "x.pth")
