@@ -11,11 +11,9 @@ from types import FrameType
 from typing import NoReturn
 
 from poseserve.catalogue import REPOSITORIES
-from poseserve.commands import add_commands, add_root
-from poseserve.config import write_configs
+from poseserve.commands import add_commands
 from poseserve.dry_run import dry_run
 from poseserve.errors import PoseserveError
-from poseserve.repository import read_repository
 from poseserve.server import LOG_LEVELS, Server, ServerError
 
 
@@ -24,7 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="poseserve", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="start Triton and serve until Ctrl-C or SIGTERM"))
-    _add_configure(commands.add_parser("configure", help="write every config.pbtxt from networks.json"))
     add_commands(commands.add_parser)
     args = parser.parse_args(argv)
     try:
@@ -32,32 +29,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (PoseserveError, OSError, ValueError) as error:
         print(f"poseserve: {error}", file=sys.stderr)
         return 1
-
-
-def _add_configure(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_configure)
-    parser.add_argument(
-        "--instances",
-        nargs="+",
-        type=_instances,
-        default=[],
-        metavar="STEP=N",
-        help="processes of Python steps, from the next start on; those of networks are an option of `add`",
-    )
-    add_root(parser)
-
-
-def _instances(text: str) -> tuple[str, int]:
-    name, _, count = text.partition("=")
-    if not count.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}, must be STEP=N")
-    return name, int(count)
-
-
-def _configure(args: argparse.Namespace) -> int:
-    for path in write_configs(read_repository(args.root).with_steps(dict(args.instances))):
-        print(path)
-    return 0
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:

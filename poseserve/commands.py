@@ -27,6 +27,7 @@ from poseserve.catalogue import (
     Network,
 )
 from poseserve.columns import columns
+from poseserve.config import write_configs
 from poseserve.costs import costs
 from poseserve.ensembles import ensembles
 from poseserve.hot import left_over, tell_server
@@ -47,13 +48,14 @@ TORCHSCRIPT = "_torchscript.pt2"  # ending of the names under which the catalogu
 
 
 def add_commands(add_parser: Add) -> None:
-    """`catalogue`, `fetch`, `add`, `tune`, `remove` and `default`, as subparsers that `add_parser` makes."""
+    """All but `serve`, as subparsers that `add_parser` makes."""
     _catalogue_parser(add_parser("catalogue", help="list the networks there are"))
     _fetch_parser(add_parser("fetch", help="download official weights"))
     _add_parser(add_parser("add", help="install a network from its checkpoint, and serve it"))
     _tune_parser(add_parser("tune", help="measure what serves a network fastest on this machine"))
     _remove_parser(add_parser("remove", help="remove a network"))
     _default_parser(add_parser("default", help="choose which network `pose`, `parts` or the detector means"))
+    _configure_parser(add_parser("configure", help="write every config.pbtxt from networks.json"))
 
 
 # catalogue
@@ -63,7 +65,7 @@ def _catalogue_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_catalogue)
     parser.add_argument("--task", choices=TASKS, help="only networks for this task")
     parser.add_argument("--json", action="store_true", help="for programs")
-    add_root(parser)
+    _add_root(parser)
 
 
 def _catalogue(args: argparse.Namespace) -> int:
@@ -206,7 +208,7 @@ def _add_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(own={option.dest: option.option_strings[0] for option in own})
     _add_licence(parser)
     _add_server(parser)
-    add_root(parser)
+    _add_root(parser)
 
 
 def _add(args: argparse.Namespace) -> int:
@@ -306,7 +308,7 @@ def _tune_parser(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--people", type=int, default=PEOPLE, help="rows of a request (default: %(default)s)")
     _add_licence(parser)
-    add_root(parser)
+    _add_root(parser)
 
 
 def _tune(args: argparse.Namespace) -> int:
@@ -334,7 +336,7 @@ def _remove_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_remove)
     parser.add_argument("name", metavar="NAME")
     _add_server(parser)
-    add_root(parser)
+    _add_root(parser)
 
 
 def _remove(args: argparse.Namespace) -> int:
@@ -351,13 +353,41 @@ def _default_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("name", metavar="NAME")
     _add_server(parser)
-    add_root(parser)
+    _add_root(parser)
 
 
 def _default(args: argparse.Namespace) -> int:
     from poseserve import install
 
     return _tell(args.server, install.choose(read_repository(args.root), args.task, args.name))
+
+
+def _configure_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_configure)
+    parser.add_argument(
+        "--instances",
+        nargs="+",
+        type=_instances,
+        default=[],
+        metavar="STEP=N",
+        help="processes of Python steps; of networks it is an option of `add`",
+    )
+    _add_server(parser)
+    _add_root(parser)
+
+
+def _instances(text: str) -> tuple[str, int]:
+    name, _, count = text.partition("=")
+    if not count.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}, must be STEP=N")
+    return name, int(count)
+
+
+def _configure(args: argparse.Namespace) -> int:
+    repository = read_repository(args.root).with_steps(dict(args.instances))
+    for path in write_configs(repository):
+        print(path)
+    return _tell(args.server, repository) if args.instances or args.server else 0
 
 
 def _tell(server: str | None, repository: Repository) -> int:
@@ -377,7 +407,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", metavar="HOST:PORT", help="HTTP address of a running server that takes it up")
 
 
-def add_root(parser: argparse.ArgumentParser) -> None:
+def _add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", type=Path, default=ROOT, help="the folder that holds model_repository (default: %(default)s)"
     )

@@ -26,15 +26,16 @@ FEW = Network("few", "pose", (64, 48), "coco_17")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
-    """Beside the tree's networks one that takes two people; three processes decode images."""
+    """Beside the tree's networks one that takes two people; it was told of a third process that decodes images."""
     root: Path = tmp_path_factory.mktemp("few")
     for name in FOLDERS:
         shutil.copytree(ROOT / name, root / name)
     contract = PoseContract(nn.Conv2d(3, 17, 4, 4).eval(), UdpHeatmaps(), 17)
     export(contract, example(FEW), root / "model_repository" / FEW.name / "1" / "model.pt")
     write_configs(read_repository(root).with_network(Installed(FEW, Deployment(max_people=2))))
-    assert main(["configure", "--instances", "decode_image=3", "--root", str(root)]) == 0
     with Server([root / folder for folder in FOLDERS], http_port=0, grpc_port=0, metrics_port=0) as running:
+        steps = ["--instances", "decode_image=3", "--root", str(root), "--server", running.http_url]
+        assert main(["configure", *steps]) == 0
         yield running
 
 
