@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -38,7 +38,7 @@ def filled_checkpoint(network: Network, folder: Path) -> Path:
     return file
 
 
-def fastest(name: str, engines: Iterable[Deployment]) -> Deployment:
+def fastest(name: str, engines: Sequence[Deployment]) -> Deployment:
     """What `poseserve tune` proposes for this network of the catalogue; prints what it tries."""
     network = CATALOGUE[name]
     with tempfile.TemporaryDirectory() as folder:

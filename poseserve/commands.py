@@ -6,8 +6,9 @@ import argparse
 import ctypes
 import json
 import re
+import shlex
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from poseserve.repository import (
     ACCELERATORS,
     FORMATS,
     PRECISIONS,
+    STATE,
     Deployment,
     Installed,
     Repository,
@@ -183,7 +185,6 @@ def _sapiens_place(network: Network, name: str) -> tuple[list[str], str]:
 def _add_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_add)
     parser.add_argument("name", metavar="NAME", help="of the catalogue, or a name of your own with --family")
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="these weights instead of the official ones")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="(default: %(default)s)")
     parser.add_argument("--format", choices=FORMATS, default="torchscript", help="(default: %(default)s)")
     parser.add_argument("--accelerator", choices=ACCELERATORS, default="", help="of ONNX Runtime")
@@ -193,19 +194,7 @@ def _add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--delay-us", type=int, default=0, help="to wait for others to share a batch (default: 0)")
     parser.add_argument("--max-people", type=int, default=DETECTIONS, help="in one image (default: %(default)s)")
     parser.add_argument("--flip-test", action="store_true", help="average with the mirror image, at twice the cost")
-    group = parser.add_argument_group("a network of your own, of a known family")
-    group.add_argument("--family", choices=FAMILIES)
-    own = [
-        group.add_argument("--size", help="of the family, such as 0.3b, s or w32; layout of a YOLO export, v5 or v8"),
-        group.add_argument("--config", type=Path, metavar="FILE", help="of an mmdet detector"),
-        group.add_argument("--class-index", type=int, metavar="N", help="of a YOLO or mmdet detector (default: 0)"),
-        group.add_argument("--task", choices=TASKS, help="(default: pose, or what the family does)"),
-        group.add_argument("--keypoints", metavar="SET", help="a keypoint set of poseclient, or a JSON file with one"),
-        group.add_argument("--classes", metavar="SET", help="a class set of poseclient"),
-        group.add_argument("--view", choices=VIEWS, help=f"what a parts network was trained on (default: {VIEWS[0]})"),
-        group.add_argument("--input-size", type=_input_size, metavar="HxW", help="default: that of the family"),
-    ]
-    parser.set_defaults(own={option.dest: option.option_strings[0] for option in own})
+    _add_weights(parser)
     _add_licence(parser)
     _add_server(parser)
     _add_root(parser)
@@ -301,12 +290,12 @@ PEOPLE = 4  # rows of a request
 
 def _tune_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_tune)
-    parser.add_argument("name", metavar="NAME", help="of the catalogue, or installed")
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="these weights instead of the official ones")
+    parser.add_argument("name", metavar="NAME", help="of the catalogue, installed, or one of your own with --family")
     parser.add_argument(
         "--precision", nargs="+", choices=PRECISIONS, default=TRIED, help=f"to try (default: {' '.join(TRIED)})"
     )
     parser.add_argument("--people", type=int, default=PEOPLE, help="rows of a request (default: %(default)s)")
+    _add_weights(parser)
     _add_licence(parser)
     _add_root(parser)
 
@@ -316,17 +305,42 @@ def _tune(args: argparse.Namespace) -> int:
 
     repository = read_repository(args.root)
     installed = repository.networks.get(args.name)
-    network = installed.network if installed else CATALOGUE.get(args.name)
-    if network is None:
-        raise ValueError(f"{args.name} is neither installed nor in the catalogue (`poseserve catalogue`)")
-    if installed and network.checkpoint is None and args.checkpoint is None:  # nothing to export again
-        file = repository.model_file(network.name)
-        best = tune.tune(network, lambda deployment, folder: file, [installed.deployment], args.people)
-    else:
-        exported = tune.exporting(network, args.checkpoint or official_weights(network, args.accept_licence))
-        best = tune.tune(network, exported, tune.engines(args.precision), args.people)
-    print(f"fastest here: poseserve add {network.name} {tune.describe(best)}")
+    if installed and installed.network.checkpoint is None and args.checkpoint is None:
+        return _tune_file(repository, installed, args)
+    network, _ = _network(args)
+    checkpoint = args.checkpoint or official_weights(network, args.accept_licence)
+    engines = tune.engines(args.precision, installed.deployment if installed else None)
+    best = tune.tune(network, tune.exporting(network, checkpoint, args.config), engines, args.people)
+    print("fastest here: poseserve add", shlex.join([args.name, *_given(args)]), tune.describe(best))
     return 0
+
+
+def _tune_file(repository: Repository, installed: Installed, args: argparse.Namespace) -> int:
+    """Of a network whose weights are not at hand: its file can be served in other ways, but not be exported again."""
+    from poseserve import tune
+
+    name = installed.network.name
+    file = repository.model_file(name)
+    best = tune.tune(installed.network, lambda deployment, folder: file, [installed.deployment], args.people)
+    entry = json.loads(repository.with_network(replace(installed, deployment=best)).state())["networks"][name]
+    state = repository.folders[0] / STATE
+    print(f'fastest here: for {name} in {state} "deployment": {json.dumps(entry.get("deployment", {}))}')
+    print("written there, it is served after:", shlex.join(["poseserve", "configure", *_root_given(args)]))
+    return 0
+
+
+def _given(args: argparse.Namespace) -> list[str]:
+    """What this command was told about weights, and where they go, in options of `poseserve add`."""
+    options = {"checkpoint": "--checkpoint", "family": "--family", **args.own}
+    words = []
+    for name, option in options.items():
+        if (value := getattr(args, name)) is not None:
+            words += [option, "x".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return words + ["--accept-licence"] * args.accept_licence + _root_given(args)
+
+
+def _root_given(args: argparse.Namespace) -> list[str]:
+    return [] if args.root == ROOT else ["--root", str(args.root)]
 
 
 # remove, default
@@ -397,6 +411,23 @@ def _tell(server: str | None, repository: Repository) -> int:
     else:
         print("served from the next start on; a running server takes it up with --server HOST:PORT")
     return 0
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="these weights instead of the official ones")
+    group = parser.add_argument_group("a network of your own, of a known family")
+    group.add_argument("--family", choices=FAMILIES)
+    own = [
+        group.add_argument("--size", help="of the family, such as 0.3b, s or w32; layout of a YOLO export, v5 or v8"),
+        group.add_argument("--config", type=Path, metavar="FILE", help="of an mmdet detector"),
+        group.add_argument("--class-index", type=int, metavar="N", help="of a YOLO or mmdet detector (default: 0)"),
+        group.add_argument("--task", choices=TASKS, help="(default: pose, or what the family does)"),
+        group.add_argument("--keypoints", metavar="SET", help="a keypoint set of poseclient, or a JSON file with one"),
+        group.add_argument("--classes", metavar="SET", help="a class set of poseclient"),
+        group.add_argument("--view", choices=VIEWS, help=f"what a parts network was trained on (default: {VIEWS[0]})"),
+        group.add_argument("--input-size", type=_input_size, metavar="HxW", help="default: that of the family"),
+    ]
+    parser.set_defaults(own={option.dest: option.option_strings[0] for option in own})
 
 
 def _add_licence(parser: argparse.ArgumentParser) -> None:
