@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,15 +12,19 @@ import pytest
 import torch
 from torch import nn
 
-from demo.evaluate import Scores, evaluation_scene, offline_answers, score
+from demo.evaluate import Scores, evaluation_scene, ground_truth, keypoint_ap, offline_answers, score
 from demo.networks import CentrePeaks, Detector, Parts, Pose
 from demo.scene import Scene
+from poseclient import People, PoseClient
 from poseserve import zoo
-from poseserve.catalogue import CATALOGUE, MODEL_REPOSITORY
+from poseserve.catalogue import CATALOGUE, FOLDERS, MODEL_REPOSITORY, ROOT
+from poseserve.config import write_configs
 from poseserve.contracts import DetectorContract, Normalise
 from poseserve.export import export, fold_batch_norms
+from poseserve.export_onnx import export_onnx
 from poseserve.in_process import InProcess
-from poseserve.repository import read_repository
+from poseserve.repository import Deployment, Installed, read_repository
+from poseserve.server import Server
 
 NETWORKS: dict[str, type[nn.Module]] = {"detector": Detector, "pose": Pose, "parts": Parts}
 SOME = 5  # scenes
@@ -59,6 +63,29 @@ def pipeline(precision: str, tasks: list[str], folder: Path) -> InProcess:
     return InProcess(replace(read_repository(), root=folder))
 
 
+@pytest.fixture(scope="module")
+def on_openvino(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoseClient]:
+    """A client of a server whose `pose` is the demo network as `--format openvino --precision bf16` serves it."""
+    root = tmp_path_factory.mktemp("openvino")
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, root / name)
+    network = CATALOGUE["demo_pose"]
+    repository = read_repository(root).with_network(Installed(network, Deployment("bf16", "openvino")))
+    export_onnx(contract("pose", "fp32"), zoo.example(network), repository.model_file(network.name))
+    write_configs(repository)
+    with (
+        Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server,
+        PoseClient(f"grpc://{server.grpc_url}") as client,
+    ):
+        yield client
+
+
+def median_move(before: Iterable[People], after: Iterable[People]) -> float:
+    """Of the keypoints of the same people, in pixels."""
+    pairs = zip(before, after, strict=True)
+    return float(np.median(np.concatenate([np.hypot(*(b.keypoints - a.keypoints).T[:2]).ravel() for a, b in pairs])))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", NETWORKS)
 def test_files_are_half_as_large(task, tmp_path):
@@ -66,14 +93,19 @@ def test_files_are_half_as_large(task, tmp_path):
     assert max(sizes["bf16"], sizes["fp16"]) < 0.55 * sizes["fp32"]
 
 
+@pytest.fixture(scope="module")
+def some() -> list[bytes]:
+    return [evaluation_scene(i)[0] for i in range(SOME)]
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_keypoints_move_by_less_than_a_tenth_of_a_pixel(precision, tmp_path):
+def test_keypoints_move_by_less_than_a_tenth_of_a_pixel(precision, some, tmp_path):
     whole, half = InProcess(), pipeline(precision, ["pose"], tmp_path)
-    moved = []
-    for image, _ in map(evaluation_scene, range(SOME)):
-        before, after = (p.pose(image).keypoints[..., :2] for p in (whole, half))
-        moved.append(np.hypot(*(after - before).T).ravel())
-    assert 0 < np.median(np.concatenate(moved)) < 0.1
+    assert 0 < median_move(map(whole.pose, some), map(half.pose, some)) < 0.1
+
+
+def test_keypoints_move_by_less_than_a_tenth_of_a_pixel_on_openvino(on_openvino, some):
+    assert 0 < median_move(map(InProcess().pose, some), map(on_openvino.pose, some)) < 0.1
 
 
 def scores_of(steps: InProcess, scenes: Sequence[tuple[bytes, Scene]]) -> Scores:
@@ -95,3 +127,12 @@ def test_scores_stay_within_two_thousandths(precision, whole, scenes, tmp_path):
     assert abs(half.keypoint_ap - whole.keypoint_ap) < 0.002
     assert abs(half.detection_ap50 - whole.detection_ap50) < 0.002
     assert abs(half.parts_miou - whole.parts_miou) < 0.002
+
+
+@pytest.mark.slow
+def test_keypoints_on_openvino_score_within_two_thousandths(whole, scenes, on_openvino):
+    jpegs, truth = zip(*scenes, strict=True)
+    people = [on_openvino.pose(jpeg, score_threshold=0.05) for jpeg in jpegs]
+    half = keypoint_ap(ground_truth(truth), people, "coco_17")["keypoints"]
+    print(whole.keypoint_ap, half)
+    assert abs(half - whole.keypoint_ap) < 0.002
