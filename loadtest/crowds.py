@@ -17,8 +17,8 @@ import numpy as np
 
 from demo.scene import render_scene
 from loadtest.filled import filled_repository
-from loadtest.overhead import measure
 from loadtest.scenarios import jpeg
+from loadtest.turns import times_in_turns
 from poseclient import PoseClient
 from poseserve.server import Server
 
@@ -54,7 +54,7 @@ def compare(url: str, rounds: int) -> dict[str, np.ndarray]:
             "one image": lambda: client.pose_in_boxes(crowd, boxes_of_crowd),
             "eight images": lambda: list(pool.map(client.pose_in_boxes, images, boxes)),
         }
-        return measure(ways, warm_up=1, rounds=rounds, requests=2)
+        return times_in_turns(ways, warm_up=1, rounds=rounds, requests=2)
 
 
 def full_scenes() -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -20,7 +20,7 @@ from openvino.properties import hint
 from torch import nn
 
 from loadtest.filled import filled_checkpoint
-from loadtest.overhead import measure
+from loadtest.turns import times_in_turns
 from poseserve import zoo
 from poseserve.catalogue import CATALOGUE, Network
 from poseserve.repository import Deployment
@@ -82,7 +82,7 @@ def main() -> None:
     arrays = tuple(x.numpy().repeat(args.rows, 0) for x in zoo.example(network))
     with tempfile.TemporaryDirectory() as folder:
         ways = dict(engines(network, arrays, Path(folder)))
-        times = measure(ways, warm_up=3, rounds=5, requests=3)
+        times = times_in_turns(ways, warm_up=3, rounds=5, requests=3)
     rates = {name: args.rows / np.median(values) * 1000 for name, values in times.items()}
     print(f"{network.name}, {args.rows} rows a call, {len(os.sched_getaffinity(0))} cores")
     for name, rate in sorted(rates.items(), key=lambda item: -item[1]):

@@ -7,50 +7,38 @@ server at saturation, in turns in one run. Ratios are medians over the turns: lo
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import count, cycle, islice
+from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from demo.evaluate import evaluation_scene
 from loadtest.filled import fastest, filled_repository
-from loadtest.load import LAPS, Answer, closed_load, steady, throughput
+from loadtest.load import closed_load
 from loadtest.machine import cpu_seconds
+from loadtest.turns import (
+    CORES,
+    LEAST_PEOPLE,
+    SCENES,
+    Call,
+    Way,
+    as_the_server,
+    crowded,
+    paired,
+    people_per_second,
+)
 from poseserve.columns import columns
 from poseserve.in_process import InProcess
 from poseserve.repository import Deployment, Repository
-from poseserve.server import Server, find_triton
+from poseserve.server import Server
 
-CORES = len(os.sched_getaffinity(0))
 BATCHES = 1, 2, 4, 8, 16  # of crops; a pose network on a CPU works through more in chunks of 8
 GROUPS = 1, 2, 4, 8  # of images whose people are one batch
-SCENES, LEAST_PEOPLE = 12, 3
-
-Call = Callable[[], int]
-
-
-@dataclass(frozen=True)
-class Way:
-    """To use the cores: `calls` side by side, each again and again, torch with `threads` in each. A call returns how
-    many people it dealt with."""
-
-    name: str
-    calls: Sequence[Call]
-    threads: int
-
-    def rate(self, seconds: float) -> float:
-        """People per second."""
-        torch.set_num_threads(self.threads)
-        return people_per_second(side_by_side(self.calls, seconds), len(self.calls))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,27 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(columns(summary(rates), left=1))
     print(", ".join(f"{who} took {np.mean(share):.3f} of a core" for who, share in shares.items()))
     return 0
-
-
-def as_the_server(module: str, argv: Sequence[str] | None) -> None:
-    """Start this program anew unless glibc's malloc and OpenMP are set as those of the embedded server."""
-    settings = server_settings()
-    if not settings.items() <= os.environ.items():
-        options = sys.argv[1:] if argv is None else argv
-        os.execve(sys.executable, [sys.executable, "-m", module, *options], os.environ | settings)
-
-
-def server_settings() -> dict[str, str]:
-    """The environment variables of glibc's malloc and of OpenMP that the embedded server is started with."""
-    with tempfile.TemporaryDirectory() as workspace:
-        environment = find_triton(Path(workspace)).environment
-    return {name: value for name, value in environment.items() if name.startswith(("MALLOC_", "OMP_"))}
-
-
-def crowded(pipeline: InProcess) -> list[bytes]:
-    """SCENES rendered scenes in which the detector finds LEAST_PEOPLE or more."""
-    scenes = (evaluation_scene(seed)[0] for seed in count())
-    return list(islice((image for image in scenes if len(pipeline.pose(image)) >= LEAST_PEOPLE), SCENES))
 
 
 def network_ways(repository: Repository) -> list[Way]:
@@ -171,32 +138,6 @@ def in_turns(
         shares["the clients"].append(load.cpu / (time.perf_counter() - start))
         served.append(people_per_second(load.answers, clients))
     return rates, shares
-
-
-def side_by_side(calls: Sequence[Call], seconds: float) -> list[Answer]:
-    """Each call again and again in a thread of its own, for `seconds` at least and LAPS times."""
-    end = time.perf_counter() + seconds
-
-    def work(call: Call) -> list[Answer]:
-        answers: list[Answer] = []
-        while time.perf_counter() < end or len(answers) < LAPS:
-            sent = time.perf_counter()
-            people = call()
-            answers.append(Answer(sent, time.perf_counter(), people))
-        return answers
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [answer for answers in pool.map(work, calls) for answer in answers]
-
-
-def people_per_second(answers: Sequence[Answer], users: int) -> float:
-    """While all `users` were at it."""
-    return throughput(answers, *steady(answers, users))[1]
-
-
-def paired(rates: Sequence[float], others: Sequence[float]) -> float:
-    """The median over the rounds of the one's rate by the other's in the same round."""
-    return float(np.median(np.divide(rates, others)))
 
 
 def summary(rates: Mapping[str, Sequence[float]]) -> list[tuple[str, ...]]:

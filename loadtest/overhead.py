@@ -6,7 +6,6 @@ and their copies of the image. Both are measured in turns in one run.
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from loadtest import machine
 from loadtest.results import percentiles
+from loadtest.turns import times_in_turns
 from poseclient import People, PoseClient
 from poseserve.catalogue import ENSEMBLE, MODEL_REPOSITORY, PREPROCESS
 from poseserve.in_process import InProcess
@@ -81,21 +81,6 @@ def picture() -> bytes:
     return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 
-def measure(ways: dict[str, Callable[[], object]], warm_up: int, rounds: int, requests: int) -> dict[str, np.ndarray]:
-    """Milliseconds of every call, by way; they take turns, so that a change of load meets all of them."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for call in ways.values():
-        for _ in range(warm_up):
-            call()
-    for _ in range(rounds):
-        for name, call in ways.items():
-            for _ in range(requests):
-                start = time.perf_counter()
-                call()
-                times[name].append(1000 * (time.perf_counter() - start))
-    return {name: np.array(values) for name, values in times.items()}
-
-
 def check_equal(served: People, local: People) -> None:
     """Raises RuntimeError unless both found the same PEOPLE: otherwise the comparison means nothing."""
     if len(served) != PEOPLE or not np.array_equal(served.boxes, local.boxes):
@@ -120,7 +105,7 @@ def main() -> None:
                 "server": lambda: client.pose(encoded),
                 "one process": lambda: local.pose(encoded),
             }
-            times = measure(ways, WARM_UP, ROUNDS, REQUESTS_PER_ROUND)
+            times = times_in_turns(ways, WARM_UP, ROUNDS, REQUESTS_PER_ROUND)
             triton = api.get_server_metadata().version
     print(f"pose, a JPEG of 1920 x 1080 ({len(encoded) // 1000} kB), {PEOPLE} people, gRPC, concurrency 1")
     print(f"{ROUNDS * REQUESTS_PER_ROUND} requests each way, in turns of {REQUESTS_PER_ROUND}")

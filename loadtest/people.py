@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from demo.evaluate import evaluation_scene
-from loadtest.overhead import measure
+from loadtest.turns import times_in_turns
 from poseclient import PoseClient
 from poseserve.catalogue import REPOSITORIES
 from poseserve.server import Server
@@ -34,7 +34,7 @@ def main() -> None:
             "people": lambda: client.people(encoded),
             "pose, parts": lambda: (client.pose(encoded), client.parts(encoded)),
         }
-        times = measure(ways, warm_up=5, rounds=6, requests=5)
+        times = times_in_turns(ways, warm_up=5, rounds=6, requests=5)
     print(f"{len(people)} people, gRPC, concurrency 1, equal answers")
     medians = {way: float(np.median(values)) for way, values in times.items()}
     for way, milliseconds in medians.items():

@@ -24,8 +24,8 @@ from loadtest.baselines import environment
 from loadtest.baselines.process import Baseline, Command, fastapi_command, litserve_command
 from loadtest.baselines.settings import Settings
 from loadtest.filled import fastest, filled_repository
-from loadtest.limit import CORES, Call, crowded, paired, people_per_second, side_by_side
 from loadtest.load import Answer, latencies, steady
+from loadtest.turns import CORES, Call, crowded, paired, people_per_second, side_by_side
 from poseclient import People, PoseClient
 from poseserve.columns import columns
 from poseserve.in_process import InProcess

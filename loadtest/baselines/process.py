@@ -15,7 +15,7 @@ from pathlib import Path
 
 from loadtest.baselines.environment import PYTHON, ROOT
 from loadtest.baselines.settings import READY, Settings
-from loadtest.limit import server_settings
+from loadtest.turns import server_settings
 from poseserve import keeper
 
 Command = Callable[[Settings, int], list[str]]
