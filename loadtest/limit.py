@@ -1,7 +1,8 @@
 """`python -m loadtest.limit`: the share of what this machine can do that the server delivers.
 
 The network alone and the whole pipeline in one process, each in the best of several ways to use the cores, and the
-server at saturation, in turns in one run. Ratios are medians over the turns: load from elsewhere meets all of a turn.
+server at saturation, in turns in one run; on a GPU where torch sees one. Ratios are medians over the turns: load from
+elsewhere meets all of a turn.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ from loadtest.turns import (
     Call,
     Way,
     as_the_server,
+    check_server,
     crowded,
     paired,
     people_per_second,
+    shares,
 )
 from poseserve.columns import columns
-from poseserve.in_process import InProcess
+from poseserve.in_process import DEVICE, InProcess, load
 from poseserve.repository import Deployment, Repository
 from poseserve.server import Server
 
@@ -63,33 +66,34 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
         with Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server:
-            rates, shares = in_turns(server, [network, whole], images, arguments)
+            check_server(f"grpc://{server.grpc_url}", images, [pipeline.pose(image) for image in images])
+            rates, idle = in_turns(server, [network, whole], images, arguments)
     print(f"\n{arguments.network}, {SCENES} images of {LEAST_PEOPLE} people or more, {arguments.rounds} rounds")
     print(columns(summary(rates), left=1))
-    print(", ".join(f"{who} took {np.mean(share):.3f} of a core" for who, share in shares.items()))
+    print(", ".join(f"{who} took {np.mean(share):.3f} of a core" for who, share in idle.items()))
     return 0
 
 
 def network_ways(repository: Repository) -> list[Way]:
     """The pose network on batches of crops; what a crop shows does not change the time."""
     pose = repository.default("pose")
-    network = torch.jit.load(str(repository.model_file(pose.name)))
+    network = load(repository.model_file(pose.name))
     height, width = pose.input_size
 
     def call_of(batch: int) -> Call:
-        crops = torch.randint(256, (batch, height, width, 3), dtype=torch.uint8)
-        regions = torch.tensor([[width / 2, height / 2, width, height]]).repeat(batch, 1)
+        crops = torch.randint(256, (batch, height, width, 3), dtype=torch.uint8, device=DEVICE)
+        regions = torch.tensor([[width / 2, height / 2, width, height]], device=DEVICE).repeat(batch, 1)
 
         def call() -> int:
             with torch.inference_mode():
-                return len(network(crops, regions))
+                return len(network(crops, regions).cpu())  # which waits for a GPU
 
         return call
 
     return [
         Way(f"batch {batch}, {calls} x {threads} threads", [call_of(batch)] * calls, threads)
         for batch in BATCHES
-        for calls, threads in splits(CORES)
+        for calls, threads in shares(CORES)
     ]
 
 
@@ -103,13 +107,8 @@ def pipeline_ways(pipeline: InProcess, images: Sequence[bytes]) -> list[Way]:
     return [
         Way(f"{group} images, {calls} x {threads} threads", [call_of(group, start) for start in range(calls)], threads)
         for group in GROUPS
-        for calls, threads in splits(CORES)
+        for calls, threads in shares(CORES)
     ]
-
-
-def splits(cores: int) -> list[tuple[int, int]]:
-    """Calls side by side, threads of each: one with all cores, and one for each core."""
-    return sorted({(1, cores), (cores, 1)})
 
 
 def best(title: str, ways: Sequence[Way], seconds: float) -> Way:
@@ -127,17 +126,17 @@ def in_turns(
     clients, seconds = arguments.clients, arguments.seconds
     rates: dict[str, list[float]] = {way.name: [] for way in ways}
     served = rates[f"server, {clients} clients"] = []
-    shares: dict[str, list[float]] = {"the idle server": [], "the clients": []}
+    idle: dict[str, list[float]] = {"the idle server": [], "the clients": []}
     for _ in range(arguments.rounds):
         before, start = cpu_seconds(server.pid), time.perf_counter()
         for way in ways:
             rates[way.name].append(way.rate(seconds))
-        shares["the idle server"].append((cpu_seconds(server.pid) - before) / (time.perf_counter() - start))
+        idle["the idle server"].append((cpu_seconds(server.pid) - before) / (time.perf_counter() - start))
         start = time.perf_counter()
         load = closed_load(f"grpc://{server.grpc_url}", "pose", images, clients, seconds)
-        shares["the clients"].append(load.cpu / (time.perf_counter() - start))
+        idle["the clients"].append(load.cpu / (time.perf_counter() - start))
         served.append(people_per_second(load.answers, clients))
-    return rates, shares
+    return rates, idle
 
 
 def summary(rates: Mapping[str, Sequence[float]]) -> list[tuple[str, ...]]:

@@ -19,12 +19,16 @@ import numpy as np
 import torch
 
 from demo.evaluate import evaluation_scene
-from loadtest.load import LAPS, Answer, steady, throughput
+from loadtest.load import LAPS, TIMEOUT, Answer, steady, throughput
+from poseclient import People, PoseClient
+from poseserve import tune
 from poseserve.in_process import InProcess
+from poseserve.repository import Deployment
 from poseserve.server import find_triton
 
 CORES = len(os.sched_getaffinity(0))
 SCENES, LEAST_PEOPLE = 12, 3
+TOLERANCE = 0.1  # pixels
 
 Call = Callable[[], int]
 
@@ -42,6 +46,11 @@ class Way:
         """People per second."""
         torch.set_num_threads(self.threads)
         return people_per_second(side_by_side(self.calls, seconds), len(self.calls))
+
+
+def shares(cores: int) -> list[tuple[int, int]]:
+    """How many calls or processes work side by side, and the threads of each, as `poseserve tune` tries them."""
+    return [(d.instances, d.threads or max(1, cores // d.instances)) for d in tune.layouts(Deployment(), cores)]
 
 
 def as_the_server(module: str, argv: Sequence[str] | None) -> None:
@@ -63,6 +72,23 @@ def crowded(pipeline: InProcess) -> list[bytes]:
     """SCENES rendered scenes in which the detector finds LEAST_PEOPLE or more."""
     scenes = (evaluation_scene(seed)[0] for seed in count())
     return list(islice((image for image in scenes if len(pipeline.pose(image)) >= LEAST_PEOPLE), SCENES))
+
+
+def check_server(url: str, images: Sequence[bytes], people: Sequence[People]) -> None:
+    """RuntimeError unless poseserve at `url` finds these people in the images, with these keypoints."""
+    with PoseClient(url, timeout=TIMEOUT) as client:
+        for image, expected in zip(images, people, strict=True):
+            check_equal(client.pose(image).keypoints, expected.keypoints)
+
+
+def check_equal(keypoints: np.ndarray | None, expected: np.ndarray | None) -> None:
+    """RuntimeError unless most of the keypoints [n, K, 3] are the expected ones, within TOLERANCE: heatmaps of random
+    weights are nearly flat, and which of two equal peaks is found depends on the engine."""
+    assert keypoints is not None
+    assert expected is not None
+    same = keypoints.shape == expected.shape
+    if not (same and np.median(np.abs(keypoints - expected)[..., :2]) <= TOLERANCE):
+        raise RuntimeError("the answers differ: the comparison would mean nothing")
 
 
 def side_by_side(calls: Sequence[Call], seconds: float) -> list[Answer]:

@@ -6,6 +6,7 @@ import importlib
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -16,6 +17,8 @@ from poseserve.catalogue import DETECTIONS, FITS, PREPROCESS
 from poseserve.config import MAX_PIXELS, MAX_SIDE
 from poseserve.repository import Repository, read_repository
 from poseserve.tensors import LETTERBOX
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # the first GPU where there is one, as KIND_AUTO has it
 
 
 def step_module(step: str, module: str) -> ModuleType:
@@ -28,16 +31,21 @@ def step_module(step: str, module: str) -> ModuleType:
         sys.path.remove(folder)
 
 
+def load(file: Path) -> torch.jit.ScriptModule:
+    """A network on DEVICE."""
+    return torch.jit.load(str(file), map_location=DEVICE)
+
+
 class InProcess:
     """What the ensembles answer, without a server, by the default networks of a repository, the tree's unless given.
 
-    TorchScript only. Several threads may use it.
+    TorchScript only, on DEVICE. Several threads may use it.
     """
 
     def __init__(self, repository: Repository | None = None) -> None:
         repository = repository or read_repository()
         entries = {task: repository.default(task) for task in repository.defaults}
-        self._networks = {task: torch.jit.load(str(repository.model_file(e.name))) for task, e in entries.items()}
+        self._networks = {task: load(repository.model_file(entry.name)) for task, entry in entries.items()}
         self._size = {task: entry.input_size for task, entry in entries.items()}
         self._fit = {task: entry.fit for task, entry in entries.items()}
         self._keypoint_set = entries["pose"].labels
@@ -54,7 +62,7 @@ class InProcess:
 
     def _run(self, task: str, *inputs: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return self._networks[task](*(torch.from_numpy(i) for i in inputs)).numpy()
+            return self._networks[task](*(torch.from_numpy(i).to(DEVICE) for i in inputs)).cpu().numpy()
 
     def _decode(self, encoded: bytes) -> np.ndarray:
         with self._decoding:

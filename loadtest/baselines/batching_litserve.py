@@ -8,6 +8,7 @@ from fastapi import Body
 
 from loadtest.baselines.settings import as_json, load_pipeline, read_settings
 from poseclient import People
+from poseserve.in_process import DEVICE
 
 # No `from __future__ import annotations`: LitServe reads the type of decode_request's argument.
 Encoded = Annotated[bytes, Body(media_type="application/octet-stream")]
@@ -37,7 +38,7 @@ if __name__ == "__main__":
     settings = read_settings()
     api = Pose(max_batch_size=settings.at_once, batch_timeout=settings.wait)
     server = litserve.LitServer(
-        api, accelerator="cpu", workers_per_device=settings.workers, timeout=False, fast_queue=True
+        api, accelerator=DEVICE, devices=1, workers_per_device=settings.workers, timeout=False, fast_queue=True
     )
     server.run(
         host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", generate_client_file=False, access_log=False

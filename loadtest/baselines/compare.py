@@ -25,8 +25,18 @@ from loadtest.baselines.process import Baseline, Command, fastapi_command, litse
 from loadtest.baselines.settings import Settings
 from loadtest.filled import fastest, filled_repository
 from loadtest.load import Answer, latencies, steady
-from loadtest.turns import CORES, Call, crowded, paired, people_per_second, side_by_side
-from poseclient import People, PoseClient
+from loadtest.turns import (
+    CORES,
+    Call,
+    check_equal,
+    check_server,
+    crowded,
+    paired,
+    people_per_second,
+    shares,
+    side_by_side,
+)
+from poseclient import People
 from poseserve.columns import columns
 from poseserve.in_process import InProcess
 from poseserve.repository import FORMATS, PRECISIONS, Deployment
@@ -35,22 +45,8 @@ from poseserve.tune import describe
 
 HEADERS = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": "0"}
 OURS, BASELINE = "/v2/models/pose/infer", "/predict"
-TOLERANCE = 0.1  # pixels
 POOL = 40  # threads in which FastAPI runs what is not async
-# FastAPI: as first written; one request at a time on all cores; a worker for each core. LitServe: a worker on all
-# cores; a worker for each core with smaller and larger batches.
-VARIANTS: dict[str, tuple[Command, list[Settings]]] = {
-    "FastAPI": (fastapi_command, [Settings(1, CORES, POOL), Settings(1, CORES, 1), Settings(CORES, 1, 1)]),
-    "LitServe": (
-        litserve_command,
-        [
-            Settings(1, CORES, 8, 0.05),
-            Settings(CORES, 1, 2, 0.01),
-            Settings(CORES, 1, 4, 0.01),
-            Settings(CORES, 1, 8, 0.05),
-        ],
-    ),
-}
+COMMANDS: dict[str, Command] = {"FastAPI": fastapi_command, "LitServe": litserve_command}
 
 
 @dataclass(frozen=True)
@@ -81,12 +77,8 @@ class Load:
         """RuntimeError unless the baseline at host:port finds the same people with the same keypoints."""
         with contextlib.closing(http.client.HTTPConnection(url, timeout=600)) as connection:
             for image, people in zip(self.images, self.people, strict=True):
-                check_equal(np.array(json.loads(post(connection, BASELINE, image))["keypoints"]), people)
-
-    def check_ours(self, url: str) -> None:
-        with PoseClient(f"http://{url}", timeout=600) as client:
-            for image, people in zip(self.images, self.people, strict=True):
-                check_equal(client.pose(image).keypoints, people)
+                answer = json.loads(post(connection, BASELINE, image))
+                check_equal(np.array(answer["keypoints"]), people.keypoints)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -113,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             best("LitServe", str(root), load, arguments.seconds / 2) as litserve,
             Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server,
         ):
-            load.check_ours(server.http_url)
+            check_server(f"http://{server.http_url}", load.images, load.people)
             baselines = {"FastAPI": fastapi, "LitServe": litserve}
             answers = in_turns(server.http_url, baselines, load, arguments.seconds, arguments.rounds)
     print(f"\n{arguments.network}, {arguments.clients} clients over HTTP, {arguments.rounds} rounds")
@@ -122,10 +114,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def variants(name: str, cores: int) -> list[Settings]:
+    """What is tried: every layout that `poseserve tune` tries, with all requests at once and with one by one in each
+    worker of FastAPI, and with smaller and larger batches of LitServe."""
+    if name == "FastAPI":
+        return [Settings(*share, at_once) for share in shares(cores) for at_once in (1, POOL)]
+    return [Settings(*share, *batch) for share in shares(cores) for batch in ((2, 0.01), (4, 0.01), (8, 0.05))]
+
+
 def best(name: str, root: str, load: Load, seconds: float) -> Baseline:
     """The baseline in the best of its settings, not yet started; prints the rate of each."""
-    command, variants = VARIANTS[name]
-    settings = [replace(variant, root=root) for variant in variants]
+    command, settings = COMMANDS[name], [replace(variant, root=root) for variant in variants(name, CORES)]
     rates = []
     for variant in settings:
         with Baseline(command, variant) as baseline, baseline.awake():
@@ -159,16 +158,6 @@ def post(connection: http.client.HTTPConnection, path: str, image: bytes) -> byt
     if response.status != http.HTTPStatus.OK:
         raise RuntimeError(f"{connection.host}:{connection.port} answered {response.status}: {body[:300]!r}")
     return body
-
-
-def check_equal(keypoints: np.ndarray | None, people: People) -> None:
-    """RuntimeError unless most of the keypoints [n, K, 3] are those of the people, within TOLERANCE: heatmaps of random
-    weights are nearly flat, and which of two equal peaks is found depends on the engine."""
-    assert keypoints is not None
-    assert people.keypoints is not None
-    same = keypoints.shape == people.keypoints.shape
-    if not (same and np.median(np.abs(keypoints - people.keypoints)[..., :2]) <= TOLERANCE):
-        raise RuntimeError("the answers differ: the comparison would mean nothing")
 
 
 def summary(answers: Mapping[str, Sequence[Sequence[Answer]]], clients: int) -> list[tuple[str, ...]]:

@@ -6,22 +6,20 @@ import contextlib
 import http.client
 from dataclasses import replace
 
-import numpy as np
 import psutil
 import pytest
 
 from demo.evaluate import evaluation_scene
 from loadtest.baselines import environment
-from loadtest.baselines.compare import BASELINE, OURS, Load, check_equal, post, summary
+from loadtest.baselines.compare import BASELINE, OURS, Load, post, summary, variants
 from loadtest.baselines.process import Baseline, fastapi_command, litserve_command
-from loadtest.baselines.settings import Settings, as_json, read_settings
+from loadtest.baselines.settings import Settings, read_settings
 from loadtest.load import Answer
-from poseclient import People
+from loadtest.turns import check_server, shares
 from poseserve.catalogue import ROOT
 from poseserve.in_process import InProcess
 
 SETTINGS = Settings(workers=1, threads=1, at_once=2, wait=0.01, root=str(ROOT))
-PEOPLE = People(np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.full((2, 17, 3), 7, np.float32), "coco_17")
 
 installed = pytest.mark.skipif(
     not environment.is_made(), reason="`python -m loadtest.baselines.compare` installs the baselines"
@@ -51,7 +49,7 @@ def test_a_baseline_answers_as_the_pipeline_and_stands_still_between_its_turns(c
 
 
 def test_poseserve_gets_the_same_requests_and_gives_the_same_answers(server, load):
-    load.check_ours(server.http_url)
+    check_server(f"http://{server.http_url}", load.images, load.people)
     people = {len(p) for p in load.people}
     assert {answer.people for answer in load.on(server.http_url, OURS, 0)} == people
 
@@ -71,11 +69,9 @@ def test_a_baseline_that_ends_at_once_says_why(monkeypatch):
         pass
 
 
-def test_other_keypoints_are_refused():
-    check_equal(np.array(as_json(PEOPLE)["keypoints"]) + 0.05, PEOPLE)
-    for others in (np.full((2, 17, 3), 7.2), np.full((1, 17, 3), 7)):
-        with pytest.raises(RuntimeError, match="differ"):
-            check_equal(others, PEOPLE)
+@pytest.mark.parametrize("name", ["FastAPI", "LitServe"])
+def test_a_baseline_is_tried_in_every_layout(name):
+    assert {(tried.workers, tried.threads) for tried in variants(name, 16)} == set(shares(16))
 
 
 def test_settings_reach_other_processes(monkeypatch):

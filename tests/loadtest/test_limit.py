@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from demo.evaluate import evaluation_scene
-from loadtest.limit import best, splits, summary
+from loadtest.limit import best, summary
 from loadtest.turns import Way
 from poseserve.columns import columns
 from poseserve.in_process import InProcess
@@ -30,11 +30,6 @@ def test_the_fastest_way_is_taken(capsys):
     ways = [Way(name, [lambda n=n: sum(range(10**4)) and n], 1) for name, n in (("one", 1), ("hundred", 100))]
     assert best("ways", ways, 0).name == "hundred"
     assert capsys.readouterr().out.startswith("ways")
-
-
-def test_cores_are_split_both_ways():
-    assert splits(2) == [(1, 2), (2, 1)]
-    assert splits(1) == [(1, 1)]
 
 
 def test_the_table_has_the_shares_of_the_last_row():

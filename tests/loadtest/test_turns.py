@@ -3,10 +3,12 @@
 import itertools
 import threading
 
+import numpy as np
 import pytest
+import torch
 
 from loadtest.load import LAPS
-from loadtest.turns import paired, side_by_side
+from loadtest.turns import check_equal, paired, shares, side_by_side, times_in_turns
 
 
 def test_calls_run_side_by_side_and_count_their_people():
@@ -30,6 +32,20 @@ def test_an_error_of_a_call_is_an_error():
 def test_a_share_is_the_median_over_the_rounds():
     assert paired([9, 5, 8], [10, 10, 10]) == 0.8
     assert paired([9, 18], [10, 20]) == 0.9  # a machine that is twice as fast for a while changes nothing
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="of a CPU's cores")
+def test_the_limit_and_the_baselines_are_tuned_as_the_server_is():
+    assert shares(16) == [(1, 16), (2, 8), (4, 4), (8, 2), (16, 1)]
+    assert shares(6) == [(1, 6), (2, 3), (4, 1)]
+
+
+def test_other_keypoints_are_refused():
+    keypoints = np.full((2, 17, 3), 7.0)
+    check_equal(keypoints + 0.05, keypoints)
+    for others in (np.full((2, 17, 3), 7.2), np.full((1, 17, 3), 7)):
+        with pytest.raises(RuntimeError, match="differ"):
+            check_equal(others, keypoints)
 
 
 def test_ways_take_turns():
