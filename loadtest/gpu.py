@@ -46,6 +46,7 @@ NETWORKS = (
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 BATCH = 8  # at which the ways to run a network are compared
 PEOPLE, IN_FLIGHT = 16, 64  # crops of one pose request, of all requests at a time
+LOAD_SECONDS = 10.0  # of them
 BYTES = {"UINT8": 1, "FP16": 2, "FP32": 4}
 HEADER = ("network", "TFLOP", "way", "batch", "crops/s", "TFLOP/s", "of matmul", "of alone", "kB to GPU", "kB back")
 
@@ -71,6 +72,10 @@ class Part:
     rows: Callable[[], Iterable[Row]]
 
 
+class OutOfTime(KeyboardInterrupt):
+    """Nothing on its way keeps it: who waits for a server goes on after an OSError, asyncio after nearly all others."""
+
+
 def run(parts: Sequence[Part], seconds: float) -> list[Row]:
     """The rows of all parts; of a part that failed or ran out of its time, those before and one that says so."""
     deadline, rows = time.monotonic() + seconds, []
@@ -79,7 +84,7 @@ def run(parts: Sequence[Part], seconds: float) -> list[Row]:
             with torch.no_grad(), limit(min(part.seconds, deadline - time.monotonic())):
                 for row in part.rows():
                     rows.append(row)
-        except Exception as error:  # whatever it is, the other parts can still be measured
+        except (Exception, OutOfTime) as error:  # whatever it is, the other parts can still be measured
             why = (str(error).splitlines() or [""])[0][:80]
             rows.append(Row(part.network, part.way, why=why or type(error).__name__))
         gc.collect()
@@ -89,10 +94,10 @@ def run(parts: Sequence[Part], seconds: float) -> list[Row]:
 
 @contextmanager
 def limit(seconds: float) -> Iterator[None]:
-    """TimeoutError when the body takes longer; in the main thread only."""
+    """Raises OutOfTime when the body takes longer; in the main thread only."""
 
     def ring(*_: object) -> None:
-        raise TimeoutError("out of time")
+        raise OutOfTime("out of time")
 
     if seconds <= 0:
         ring()
@@ -146,34 +151,38 @@ def moved(network: Network) -> tuple[int, int]:
 
 
 def install(root: Path, network: Network, device: torch.device) -> Repository:
-    """A repository below `root` with that network; it is filled and exported on the device."""
+    """A repository below `root` with that network: filled on the device, which takes no time there, and exported on the
+    CPU, as `poseserve add` does."""
     deployment = Deployment(precision="bf16", gpus=(0,) if device.type == "cuda" else ())
     repository = filled_repository(root, []).with_network(Installed(network, deployment))
     with device:
         bare = zoo.build(network)
-    example = tuple(x.to(device) for x in zoo.example(network))
-    export(zoo.contract(network, bare, "bf16").to(device), example, repository.model_file(network.name))
+    export(zoo.contract(network, bare, "bf16").cpu(), zoo.example(network), repository.model_file(network.name))
     write_configs(repository)
     return repository
 
 
-def batches(repository: Repository, network: Network, device: torch.device, sizes: Sequence[int]) -> Iterator[Row]:
-    """The exported network without its contract, until the memory is full."""
+def batches(repository: Repository, network: Network, device: torch.device) -> Iterator[Row]:
+    """The exported network without its contract, at BATCHES until the memory is full."""
     module = torch.jit.load(str(repository.model_file(network.name)), map_location=device).network
-    for batch in sizes:
-        images = _images(network, device, batch)
+    for batch in BATCHES:
         try:
-            yield Row(network.name, "TorchScript", batch, batch / seconds_of(partial(module, images), device))
-        except torch.OutOfMemoryError:
-            return
+            images = _images(network, device, batch)
+            seconds = seconds_of(partial(module, images), device)
+        except RuntimeError as error:  # TorchScript's interpreter makes a plain one of torch.OutOfMemoryError
+            if "out of memory" in str(error):
+                return
+            raise
+        yield Row(network.name, "TorchScript", batch, batch / seconds)
 
 
-def other_way(network: Network, way: str, device: torch.device, batch: int = BATCH) -> Iterator[Row]:
+def other_way(network: Network, way: str, device: torch.device) -> Iterator[Row]:
+    """One of WAYS, at BATCH."""
     with device:
         bare = zoo.build(network).bfloat16()
-    images = _images(network, device, batch)
+    images = _images(network, device, BATCH)
     call = WAYS[way](bare, images)
-    yield Row(network.name, way, batch, batch / seconds_of(partial(call, images), device))
+    yield Row(network.name, way, BATCH, BATCH / seconds_of(partial(call, images), device))
 
 
 def _images(network: Network, device: torch.device, batch: int) -> Tensor:
@@ -215,14 +224,14 @@ WAYS: dict[str, Callable[[nn.Module, Tensor], Callable[[Tensor], Any]]] = {
 # Through the server
 
 
-def served(repository: Repository, network: Network, in_flight: int, seconds: float = 10.0) -> Iterator[Row]:
-    """`pose_in_boxes` with PEOPLE boxes in each request, or `parts` of whole images, over gRPC."""
+def served(repository: Repository, network: Network) -> Iterator[Row]:
+    """`pose_in_boxes` with PEOPLE boxes in each request, or `parts` of whole images, over gRPC; IN_FLIGHT crops."""
     with Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server:
-        crops = asyncio.run(_load(f"grpc://{server.grpc_url}", network, in_flight, seconds))
-    yield Row(network.name, "server", in_flight, crops)
+        crops = asyncio.run(_load(f"grpc://{server.grpc_url}", network))
+    yield Row(network.name, "server", IN_FLIGHT, crops)
 
 
-async def _load(url: str, network: Network, in_flight: int, seconds: float) -> float:
+async def _load(url: str, network: Network) -> float:
     """Crops per second of users who ask again as soon as they have an answer."""
     image, scene = evaluation_scene(45)
     boxes = np.resize([person.box for person in scene.people], (PEOPLE, 4)).astype(np.float32)
@@ -242,40 +251,34 @@ async def _load(url: str, network: Network, in_flight: int, seconds: float) -> f
                 answers += 1
             return answers
 
-        users = max(1, in_flight // crops)
+        users = IN_FLIGHT // crops
         await asyncio.gather(*(ask() for _ in range(users)))
         start = time.perf_counter()
-        answers = await asyncio.gather(*(user(start + seconds) for _ in range(users)))
+        answers = await asyncio.gather(*(user(start + LOAD_SECONDS) for _ in range(users)))
         return sum(answers) * crops / (time.perf_counter() - start)
 
 
 # The whole run
 
 
-def measure(
-    networks: Sequence[Network],
-    device: torch.device,
-    folder: Path,
-    sizes: Sequence[int] = BATCHES,
-    in_flight: int = IN_FLIGHT,
-    ways: Iterable[str] = WAYS,
-    seconds: float = SECONDS,
-) -> list[Row]:
-    """First each network alone, then through the server, then the ways to run it; files come to lie below `folder`."""
+def measure(networks: Sequence[Network], device: torch.device, folder: Path, seconds: float) -> list[Row]:
+    """Each network alone and through the server, then the ways to run them; files come to lie below `folder`."""
     installed: dict[str, Repository] = {}
 
     def alone(network: Network) -> Iterator[Row]:
         installed[network.name] = install(folder / network.name, network, device)
-        yield from batches(installed[network.name], network, device, sizes)
+        yield from batches(installed[network.name], network, device)
 
     def through_server(network: Network) -> Iterator[Row]:
         if network.name not in installed:
             raise RuntimeError("was not exported")
-        yield from served(installed[network.name], network, in_flight)
+        yield from served(installed[network.name], network)
 
-    parts = [Part(n.name, "TorchScript", 90, partial(alone, n)) for n in networks]
-    parts += [Part(n.name, "server", 90, partial(through_server, n)) for n in networks]
-    parts += [Part(n.name, w, 120, partial(other_way, n, w, device)) for n in networks for w in ways]
+    parts: list[Part] = []
+    for n in networks:
+        parts += [Part(n.name, "TorchScript", 120, partial(alone, n))]
+        parts += [Part(n.name, "server", 90, partial(through_server, n))]
+    parts += [Part(n.name, w, 120, partial(other_way, n, w, device)) for n in networks for w in WAYS]
     return run(parts, seconds)
 
 
@@ -307,7 +310,7 @@ def main() -> None:
     rate = matmul_rate(device)
     work = {network.name: flops(network) for network in NETWORKS}
     with tempfile.TemporaryDirectory(prefix="poseserve-gpu-") as folder:
-        rows = measure(NETWORKS, device, Path(folder), seconds=SECONDS - (time.monotonic() - started))
+        rows = measure(NETWORKS, device, Path(folder), SECONDS - (time.monotonic() - started))
     print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}, bf16 matmul {rate / 1e12:.0f} TFLOP/s")
     print(table(rows, NETWORKS, work, rate))
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,22 +14,43 @@ from torch import nn
 
 from loadtest import gpu
 from loadtest.gpu import Part, Row
-from poseserve.catalogue import CATALOGUE
+from poseserve.catalogue import CATALOGUE, ROOT
 
 CPU = torch.device("cpu")
 SMALL = CATALOGUE["vitpose-s-coco_25"]
 
 
 @pytest.mark.slow
-def test_a_network_goes_from_random_weights_through_a_real_server(tmp_path):
-    repository = gpu.install(tmp_path, SMALL, CPU)
-    with torch.no_grad():
-        rows = [*gpu.batches(repository, SMALL, CPU, [1]), *gpu.served(repository, SMALL, gpu.PEOPLE, seconds=0.5)]
-    assert [(row.network, row.way, row.batch) for row in rows] == [
-        (SMALL.name, "TorchScript", 1),
-        (SMALL.name, "server", gpu.PEOPLE),
+def test_a_network_goes_from_random_weights_through_a_real_server(tmp_path, monkeypatch):
+    small = {"BATCHES": (1,), "BATCH": 2, "IN_FLIGHT": gpu.PEOPLE, "LOAD_SECONDS": 0.5}
+    for name, value in {**small, "WAYS": {"as it is": lambda network, images: network}}.items():
+        monkeypatch.setattr(gpu, name, value)
+    rows = gpu.measure([SMALL], CPU, tmp_path, seconds=300)
+    assert [(row.network, row.way, row.batch, row.why) for row in rows] == [
+        (SMALL.name, "TorchScript", 1, ""),
+        (SMALL.name, "server", gpu.PEOPLE, ""),
+        (SMALL.name, "as it is", 2, ""),
     ]
     assert all(row.crops > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("The following failed: CUDA out of memory.")]
+)
+@pytest.mark.parametrize("where", ["_images", "seconds_of"])
+def test_batches_grow_until_the_memory_is_full(error, where, monkeypatch):
+    def full(*_):
+        if next(sizes) > 2:
+            raise error
+        return 0.5
+
+    sizes = iter(gpu.BATCHES)
+    monkeypatch.setattr(gpu, "_images", lambda *_: None)
+    monkeypatch.setattr(gpu, "seconds_of", lambda *_: 0.5)
+    monkeypatch.setattr(gpu, where, full)
+    monkeypatch.setattr(torch.jit, "load", lambda *_, **__: SimpleNamespace(network=print))
+    rows = gpu.batches(SimpleNamespace(model_file=Path), SMALL, CPU)
+    assert [(row.batch, row.crops) for row in rows] == [(1, 2.0), (2, 4.0)]
 
 
 def test_what_fails_or_takes_too_long_is_not_measured_and_the_rest_is():
@@ -46,6 +71,35 @@ def test_what_fails_or_takes_too_long_is_not_measured_and_the_rest_is():
         good,
     ]
     assert gpu.run(parts[2:], seconds=0) == [Row("a", "good", why="out of time")]
+
+
+def patient() -> None:
+    """Waits for what does not come, as for a server: errors of a connection mean that it is not there yet."""
+    for _ in range(30):
+        with contextlib.suppress(OSError):
+            threading.Event().wait(1)
+
+
+async def calling_back() -> None:
+    """asyncio logs the errors of its callbacks and goes on."""
+    asyncio.get_running_loop().call_soon(threading.Event().wait, 5)
+    await asyncio.sleep(10)
+
+
+@pytest.mark.parametrize("wait", [patient, lambda: asyncio.run(calling_back())])
+def test_nothing_keeps_the_end_of_the_time(wait):
+    def rows():
+        wait()
+        yield Row("a", "late", 1, 2.0)
+
+    assert gpu.run([Part("a", "late", 0.5, rows)], seconds=60) == [Row("a", "late", why="out of time")]
+
+
+def test_the_page_promises_the_table_that_is_printed():
+    lines = (ROOT / "docs" / "gpu.md").read_text().splitlines()
+    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
+    assert tuple(header) == gpu.HEADER
+    assert {row[0] for row in rows} == {network.name for network in gpu.NETWORKS}
 
 
 def test_shares_are_of_the_matrix_product_and_of_the_network_alone():
