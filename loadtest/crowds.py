@@ -1,6 +1,7 @@
 """`python -m loadtest.crowds`: 40 people in one image, against the same people in eight images at once.
 
 The one image is the eight side by side, so that both have as many pixels. The boxes are given: every answer holds all.
+With one instance of the network on all cores, with one for each core, and with what lies between.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ import numpy as np
 from demo.scene import render_scene
 from loadtest.filled import filled_repository
 from loadtest.scenarios import jpeg
-from loadtest.turns import times_in_turns
+from loadtest.turns import CORES, shares, times_in_turns
 from poseclient import PoseClient
+from poseserve.columns import columns
+from poseserve.repository import Deployment
 from poseserve.server import Server
 
 IMAGES, PEOPLE = 8, 5
 COLUMNS, HEIGHT, WIDTH = 4, 480, 640
+WAYS = "one image", "eight images"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,15 +35,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--network", default="vitpose-s-coco_25", help="of the catalogue, with random weights")
     parser.add_argument("--rounds", type=int, default=6)
     arguments = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(prefix="poseserve-crowds-") as folder:
-        repository = filled_repository(Path(folder), [arguments.network])
-        with Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server:
-            times = compare(f"grpc://{server.grpc_url}", arguments.rounds)
-    medians = {way: float(np.median(values)) for way, values in times.items()}
-    print(f"{arguments.network}, {IMAGES * PEOPLE} people in given boxes, gRPC, in turns")
-    for way, milliseconds in medians.items():
-        print(f"{way:12} p50 {milliseconds:7.1f} ms")
-    print(f"{'ratio':12}     {medians['one image'] / medians['eight images']:7.2f}")
+    rows: list[tuple[str, ...]] = [(f"{arguments.network}, gRPC, in turns", *WAYS, "ratio")]
+    for instances, threads in shares(CORES):
+        deployment = Deployment(instances=instances, threads=threads)
+        with tempfile.TemporaryDirectory(prefix="poseserve-crowds-") as folder:
+            repository = filled_repository(Path(folder), [arguments.network], deployment)
+            with Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server:
+                times = compare(f"grpc://{server.grpc_url}", arguments.rounds)
+        crowd, others = (float(np.median(times[way])) for way in WAYS)
+        medians = f"{crowd:.1f} ms", f"{others:.1f} ms", f"{crowd / others:.2f}"
+        rows.append((f"{instances} x {threads} threads", *medians))
+    print(f"{IMAGES * PEOPLE} people in given boxes, medians")
+    print(columns(rows, left=1))
     return 0
 
 
@@ -50,11 +57,11 @@ def compare(url: str, rounds: int) -> dict[str, np.ndarray]:
     image, boxes_of_crowd = side_by_side(scenes)
     crowd = jpeg(image)
     with PoseClient(url, timeout=600) as client, ThreadPoolExecutor(IMAGES) as pool:
-        ways: dict[str, Callable[[], object]] = {
-            "one image": lambda: client.pose_in_boxes(crowd, boxes_of_crowd),
-            "eight images": lambda: list(pool.map(client.pose_in_boxes, images, boxes)),
-        }
-        return times_in_turns(ways, warm_up=1, rounds=rounds, requests=2)
+        calls: list[Callable[[], object]] = [
+            lambda: client.pose_in_boxes(crowd, boxes_of_crowd),
+            lambda: list(pool.map(client.pose_in_boxes, images, boxes)),
+        ]
+        return times_in_turns(dict(zip(WAYS, calls, strict=True)), warm_up=1, rounds=rounds, requests=2)
 
 
 def full_scenes() -> Iterator[tuple[np.ndarray, np.ndarray]]:
