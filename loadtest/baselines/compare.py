@@ -33,6 +33,7 @@ from loadtest.turns import (
     crowded,
     paired,
     people_per_second,
+    places,
     shares,
     side_by_side,
 )
@@ -78,7 +79,7 @@ class Load:
         with contextlib.closing(http.client.HTTPConnection(url, timeout=600)) as connection:
             for image, people in zip(self.images, self.people, strict=True):
                 answer = json.loads(post(connection, BASELINE, image))
-                check_equal(np.array(answer["keypoints"]), people.keypoints)
+                check_equal(np.array(answer["keypoints"])[..., :2], places(people))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

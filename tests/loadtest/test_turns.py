@@ -40,12 +40,14 @@ def test_the_limit_and_the_baselines_are_tuned_as_the_server_is():
     assert shares(6) == [(1, 6), (2, 3), (4, 1)]
 
 
-def test_other_keypoints_are_refused():
-    keypoints = np.full((2, 17, 3), 7.0)
+def test_other_answers_are_refused():
+    keypoints = np.full((2, 17, 2), 7, np.float32)
     check_equal(keypoints + 0.05, keypoints)
-    for others in (np.full((2, 17, 3), 7.2), np.full((1, 17, 3), 7)):
+    for others in (keypoints + 0.2, keypoints[:1]):
         with pytest.raises(RuntimeError, match="differ"):
             check_equal(others, keypoints)
+    with pytest.raises(RuntimeError, match="differ"):
+        check_equal(np.uint8([2]), np.uint8([3]))
 
 
 def test_ways_take_turns():
