@@ -4,9 +4,11 @@ The networks cost nothing, so the difference is the price of the plumbing: gRPC,
 and their copies of the image. Both are measured in turns in one run.
 """
 
+import argparse
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +31,7 @@ from poseserve.server import Server
 
 PEOPLE = 5
 DTYPES = {pb.TYPE_UINT8: torch.uint8, pb.TYPE_FP16: torch.float16, pb.TYPE_FP32: torch.float32}
-WARM_UP, ROUNDS, REQUESTS_PER_ROUND = 40, 12, 25
+WARM_UP, REQUESTS_PER_ROUND = 40, 25
 
 
 class Constant(nn.Module):
@@ -87,7 +89,10 @@ def check_equal(served: People, local: People) -> None:
         raise RuntimeError(f"the server found people at {served.boxes.tolist()}, one process at {local.boxes.tolist()}")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.overhead", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=12)
+    rounds = parser.parse_args(argv).rounds
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     encoded = picture()
@@ -105,16 +110,17 @@ def main() -> None:
                 "server": lambda: client.pose(encoded),
                 "one process": lambda: local.pose(encoded),
             }
-            times = times_in_turns(ways, WARM_UP, ROUNDS, REQUESTS_PER_ROUND)
+            times = times_in_turns(ways, WARM_UP, rounds, REQUESTS_PER_ROUND)
             triton = api.get_server_metadata().version
     print(f"pose, a JPEG of 1920 x 1080 ({len(encoded) // 1000} kB), {PEOPLE} people, gRPC, concurrency 1")
-    print(f"{ROUNDS * REQUESTS_PER_ROUND} requests each way, in turns of {REQUESTS_PER_ROUND}")
+    print(f"{rounds * REQUESTS_PER_ROUND} requests each way, in turns of {REQUESTS_PER_ROUND}")
     found = {way: np.array(percentiles(values)) for way, values in times.items()}
     found["difference"] = found["server"] - found["one process"]
     for way, (median, p95, _) in found.items():
         print(f"{way:12} p50 {median:6.1f} ms   p95 {p95:6.1f} ms")
     print(machine.described(triton))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

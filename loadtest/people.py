@@ -5,7 +5,9 @@ Both are measured in turns in one run, with the networks of the tree.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+import sys
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,7 +20,10 @@ from poseserve.server import Server
 SCENE = 45  # four people
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.people", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=6)
+    arguments = parser.parse_args(argv)
     encoded, _ = evaluation_scene(SCENE)
     with (
         Server(REPOSITORIES, http_port=0, grpc_port=0, metrics_port=0) as server,
@@ -34,13 +39,14 @@ def main() -> None:
             "people": lambda: client.people(encoded),
             "pose, parts": lambda: (client.pose(encoded), client.parts(encoded)),
         }
-        times = times_in_turns(ways, warm_up=5, rounds=6, requests=5)
+        times = times_in_turns(ways, warm_up=5, rounds=arguments.rounds, requests=5)
     print(f"{len(people)} people, gRPC, concurrency 1, equal answers")
     medians = {way: float(np.median(values)) for way, values in times.items()}
     for way, milliseconds in medians.items():
         print(f"{way:12} p50 {milliseconds:6.1f} ms")
     print(f"{'ratio':12}     {medians['people'] / medians['pose, parts']:6.2f}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

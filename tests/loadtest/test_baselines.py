@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from demo.evaluate import evaluation_scene
-from loadtest.baselines import environment
 from loadtest.baselines.compare import BASELINE, OURS, Load, post, summary, variants
 from loadtest.baselines.process import Baseline, fastapi_command, litserve_command
 from loadtest.baselines.settings import Settings, read_settings
@@ -21,10 +20,6 @@ from poseserve.in_process import InProcess
 
 SETTINGS = Settings(workers=1, threads=1, at_once=2, wait=0.01, root=str(ROOT))
 
-installed = pytest.mark.skipif(
-    not environment.is_made(), reason="`python -m loadtest.baselines.compare` installs the baselines"
-)
-
 
 @pytest.fixture(scope="module")
 def load() -> Load:
@@ -32,7 +27,8 @@ def load() -> Load:
     return Load(images, [pipeline.pose(image) for image in images], clients=3)
 
 
-@installed
+@pytest.mark.slow
+@pytest.mark.usefixtures("baselines")
 @pytest.mark.parametrize("command", [fastapi_command, litserve_command])
 def test_a_baseline_answers_as_the_pipeline_and_stands_still_between_its_turns(command, load):
     with Baseline(command, SETTINGS) as baseline:
