@@ -82,5 +82,5 @@ def test_ratios_are_ours_by_theirs_in_the_same_round():
 
     answers = {"poseserve": [turn(0.1), turn(0.2)], "FastAPI": [turn(0.2), turn(0.4)]}
     rows = summary(answers, clients=1)
-    assert rows[1] == ("poseserve", "15.0", "150.0", "200.0", "1.000")
-    assert rows[2] == ("FastAPI", "7.5", "300.0", "400.0", "2.000")
+    assert rows[1] == ("poseserve", "15.0", "100.0", "200.0", "1.000")
+    assert rows[2] == ("FastAPI", "7.5", "200.0", "400.0", "2.000")
