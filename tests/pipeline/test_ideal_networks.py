@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -37,6 +38,7 @@ from poseserve.zoo import example
 MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
 SPOTS = {"names": ["red", "green", "blue"]}
 SIZE = 96, 80  # what the networks of maps see
+FEW = 48, 40  # pixels on which a ramp is steep
 
 
 class Colours(nn.Module):
@@ -115,11 +117,11 @@ def repository(tmp_path_factory) -> Repository:
     repository = read_repository(root)
     pose = Network("spots", "pose", (256, 192), add_keypoint_set("spots_3", SPOTS).name)
     contracts = {
-        Network("ideal_depth", "depth", SIZE): ImageContract(Red(), Depth()),
-        Network("ideal_normals", "normals", SIZE): ImageContract(Colours(), Normals()),
+        Network("ideal_depth", "depth", FEW): ImageContract(Red(), Depth()),
+        Network("ideal_normals", "normals", FEW): ImageContract(Colours(), Normals()),
         Network("ideal_features", "features", SIZE, size="0.3b"): ImageContract(Quarters(), Features()),
-        Network("ideal_pointmap", "pointmap", SIZE): ImageContract(Metres(), Pointmap()),
-        Network("ideal_matting", "matting", SIZE): ImageContract(Premultiplied(), Matting()),
+        Network("ideal_pointmap", "pointmap", FEW): ImageContract(Metres(), Pointmap()),
+        Network("ideal_matting", "matting", FEW): ImageContract(Premultiplied(), Matting()),
         Network("padded_normals", "normals", SIZE, fit="pad"): ImageContract(Colours(), Normals()),
         Network("padded_pointmap", "pointmap", SIZE, fit="pad"): ImageContract(Metres(), Pointmap()),
         Network("padded_matting", "matting", SIZE, fit="pad"): ImageContract(Premultiplied(), Matting()),
@@ -204,20 +206,22 @@ def inner(values: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_maps_lie_over_the_image(client, size):
+    """Half a pixel of what the networks see would be 2.7 levels of red or 1.8 of green."""
     image = ramps(*size)
+    colours = inner(image)
+    close = partial(np.testing.assert_allclose, desired=colours, atol=1.5)
     depth = client.depth(image)
     assert (depth.shape, depth.dtype) == (size, np.float16)
-    np.testing.assert_allclose(inner(depth), inner(image[..., 0]), atol=2)
+    np.testing.assert_allclose(inner(depth), colours[..., 0], atol=1.5)
     normals = client.normals(image)
     assert (normals.shape, normals.dtype) == ((*size, 3), np.float16)
-    colours = inner(image)
-    np.testing.assert_allclose(inner(normals), colours / np.linalg.norm(colours, axis=2, keepdims=True), atol=0.015)
+    close(inner(normals) * np.linalg.norm(colours, axis=2, keepdims=True))
     points = client.pointmap(image)
     assert (points.shape, points.dtype) == ((*size, 3), np.float32)
-    np.testing.assert_allclose(inner(points), colours / 10, atol=0.2)
+    close(inner(points) * 10)
     matte = client.matting(image)
     assert (matte.shape, matte.dtype) == ((*size, 4), np.uint8)
-    np.testing.assert_allclose(inner(matte[..., :3]), colours, atol=2)
+    close(inner(matte[..., :3]))
 
 
 @pytest.mark.parametrize("size", [(96, 80), (333, 501), (47, 301), (300, 75)])
