@@ -106,6 +106,10 @@ class AsyncPoseClient:
         """The class set of an ensemble that answers with a mask."""
         return class_set((await self._described(model)).label("class_set"))
 
+    async def max_boxes(self) -> int:
+        """Most boxes that a request may have, whichever network it is for."""
+        return protocol.max_boxes(await self._described("crop_people"))
+
     async def is_ready(self) -> bool:
         """Whether the server answers and all its models are ready."""
         try:

@@ -113,6 +113,10 @@ class PoseClient:
         """The class set of an ensemble that answers with a mask."""
         return class_set(self._described(model).label("class_set"))
 
+    def max_boxes(self) -> int:
+        """Most boxes that a request may have, whichever network it is for."""
+        return protocol.max_boxes(self._described("crop_people"))
+
     def is_ready(self) -> bool:
         """Whether the server answers and all its models are ready."""
         try:

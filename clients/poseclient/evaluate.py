@@ -23,7 +23,6 @@ from poseclient.formats import coco_results
 from poseclient.people import People
 from poseclient.protocol import DEFAULT_URL, PoseServerError
 
-BOXES_OF_A_REQUEST = 100
 LEAST_SCORE = 0.05  # AP is the area below a curve that begins far down
 PADDING, ASPECT = 1.25, 0.75  # a network's crop: how much larger than the box, and its width : height
 
@@ -123,7 +122,7 @@ async def _keypoints_job(options: argparse.Namespace, client: AsyncPoseClient) -
         if options.detections:
             rows, source = truth.read_detections(options.detections), truth.digest(options.detections)
         boxes = truth.boxes_by_image(rows, known["categories"][0]["id"], options.score_threshold or 0)
-        find = _find_in_boxes(options, client, model, boxes, sigmas)
+        find = _find_in_boxes(options, client, model, boxes, sigmas, await client.max_boxes())
     settings = {"keypoint_set": labels.name, "boxes": source, "oks_nms": options.oks_nms}
     return _coco_job(
         _settings(options, model) | settings,
@@ -178,14 +177,15 @@ def _find_in_boxes(
     model: str,
     boxes: dict[int, np.ndarray],
     sigmas: Sequence[float],
+    most: int,
 ) -> Find:
-    """boxes: [n, 5] x1, y1, x2, y2, score by image id."""
+    """boxes: [n, 5] x1, y1, x2, y2, score by image id; most: those of one request."""
 
     async def find(image: dict[str, Any]) -> People:
         given = boxes.get(image["id"], np.zeros((0, 5), np.float32))
         keypoints, scores = [np.zeros((0, len(sigmas), 3), np.float32)], [np.zeros(0, np.float32)]
-        for start in range(0, len(given), BOXES_OF_A_REQUEST):
-            some = given[start : start + BOXES_OF_A_REQUEST]
+        for start in range(0, len(given), most):
+            some = given[start : start + most]
             people = await client.pose_in_boxes(options.images / image["file_name"], some[:, :4], model=model)
             assert people.keypoints is not None
             assert people.pose_scores is not None

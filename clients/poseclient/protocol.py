@@ -126,7 +126,7 @@ class Described:
     outputs: Collection[str]
 
     def label(self, parameter: str) -> str:
-        """The name of its `keypoint_set` or `class_set`; PoseServerError when it has none."""
+        """A parameter, as the name of its `keypoint_set` or `class_set`; PoseServerError when it has none."""
         if parameter not in self.parameters:
             raise PoseServerError(f"model {self.name!r} names no {parameter} in its configuration", "INVALID_ARGUMENT")
         return self.parameters[parameter]
@@ -146,3 +146,8 @@ def described(config: Any) -> Described:
     if "keypoint_table" in values:
         add_keypoint_set(values["keypoint_set"], json.loads(values["keypoint_table"]))
     return Described(name, values, outputs)
+
+
+def max_boxes(cropping: Described) -> int:
+    """Most boxes that all networks take at once, as the server's step crop_people says it of each input size."""
+    return min(json.loads(cropping.label("max_people")).values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from torch import nn
 from tritonclient.grpc import InferenceServerClient
 
-from poseclient import PoseClient, PoseServerError
+from demo.coco import write_dataset
+from demo.evaluate import evaluation_scene
+from poseclient import PoseClient, PoseServerError, evaluate
 from poseserve.catalogue import FOLDERS, ROOT, Network
 from poseserve.cli import main
 from poseserve.config import write_configs
@@ -56,6 +59,15 @@ def test_it_refuses_three_boxes(client, scene):
     with pytest.raises(PoseServerError, match="BOXES has 3 rows; accepted are at most 2"):
         client.pose_in_boxes(scene.jpeg, boxes, model="pose_in_boxes.few")
     assert len(client.pose_in_boxes(scene.jpeg, boxes)) == 3
+
+
+def test_evaluate_asks_for_as_many_boxes_as_it_takes(client, server, tmp_path):
+    assert client.max_boxes() == 2
+    write_dataset(tmp_path, [evaluation_scene(45)])  # four people
+    files = ["--images", tmp_path / "images", "--annotations", tmp_path / "person_keypoints.json", "--truth-boxes"]
+    options = [*files, "--model", "pose_in_boxes.few", "--url", f"grpc://{server.grpc_url}", "--out", tmp_path / "out"]
+    assert evaluate.main([str(option) for option in options]) == 0
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 4
 
 
 def test_steps_have_the_processes_that_were_asked_for(server):
