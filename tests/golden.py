@@ -38,6 +38,12 @@ def array(name: str) -> np.ndarray:
     return _arrays()[name]
 
 
+def keypoints(name: str) -> np.ndarray:
+    """What that variant sees in its golden images, f32 [B, K, 3] x, y, score, each image being one region."""
+    with np.load(DATA / "keypoints.golden.npz") as file:
+        return file[name]
+
+
 def fill(key: str, shape: list[int], gain: float = 1.0, bias_gain: float = 1.0) -> Tensor:
     """The value of the tensor `key`, f32; int64 zero for num_batches_tracked."""
     leaf, dims = key.rsplit(".", 1)[-1], len(shape)
