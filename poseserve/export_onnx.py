@@ -183,9 +183,10 @@ def _converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
 def _exported(module: nn.Module, example: tuple[Tensor, ...], names: list[str]) -> onnx.ModelProto:
     """A module of one output, `answer`, in ONNX; the first dimension of everything is free."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad(), redirect_stdout(None):
+        # Of sizes that are the same for every input; and deprecated in favour of an exporter that takes no open loops.
+        warnings.simplefilter("ignore")
         # Traced before the exporter sees it: of a bare module it takes the example's batch for the only one.
         traced = torch.jit.trace(module.eval(), example, check_trace=False)
-        warnings.simplefilter("ignore")  # deprecated in favour of an exporter that takes no loop with an open end
         path = str(Path(folder) / "chunk.onnx")
         try:
             torch.onnx.export(
