@@ -62,7 +62,7 @@ def export_task(task: str) -> None:
     store_in_half(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     contract: nn.Module
-    cpu_rows, gpu_rows = map_rows(*entry.input_size)
+    cpu_chunk, chunk = map_rows(*entry.input_size)
     if entry.task == "detector":
         contract = DetectorContract(network, torch.jit.script(CentrePeaks()))
     elif entry.task == "pose":
@@ -70,9 +70,10 @@ def export_task(task: str) -> None:
         contract = PoseContract(FlipTest(network, mirrored), UdpHeatmaps(), entry.outputs)
     elif entry.task == "parts":
         mirrored = class_set(str(entry.labels)).mirrored
-        contract = ImageContract(FlipTest(network, mirrored), RankedClasses(), None, gpu_rows, cpu_rows)
+        contract = ImageContract(FlipTest(network, mirrored), RankedClasses(), chunk=chunk, cpu_chunk=cpu_chunk)
     else:
-        contract = ImageContract(network, Depth() if entry.task == "depth" else Normals(), None, gpu_rows, cpu_rows)
+        answer = Depth() if entry.task == "depth" else Normals()
+        contract = ImageContract(network, answer, chunk=chunk, cpu_chunk=cpu_chunk)
     height, width = entry.input_size
     images = torch.from_numpy(np.stack([render_scene(seed, (height, width), people=1).image for seed in (1, 2, 3)]))
     regions = torch.tensor([[width / 2, height / 2, width, height]] * 3)

@@ -119,8 +119,8 @@ def contract(network: Network, bare: nn.Module, precision: str = "fp32", flip_te
     if network.task == "pose":
         decode = DECODES.get(network.family, UdpHeatmaps)()
         return PoseContract(bare, decode, network.outputs, normalise)
-    cpu_rows, gpu_rows = map_rows(*network.input_size)
-    return ImageContract(bare, ANSWERS[network.task](), normalise, gpu_rows, cpu_rows)
+    cpu_chunk, chunk = map_rows(*network.input_size)
+    return ImageContract(bare, ANSWERS[network.task](), normalise, chunk, cpu_chunk)
 
 
 def _flip_tested(network: Network, bare: nn.Module) -> nn.Module:

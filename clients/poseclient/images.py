@@ -39,12 +39,13 @@ def image_size(image: Image) -> tuple[int, int] | None:
 def decode_image(data: bytes) -> np.ndarray:
     """u8 [h, w, 3] RGB as a viewer shows it (EXIF orientation applied); ValueError when it is no image."""
     # Only recent OpenCV turns a WebP: with its own turning off, every version gives the same pixels.
-    flags = cv2.IMREAD_COLOR | (cv2.IMREAD_IGNORE_ORIENTATION if is_webp(data) else 0)
+    webp = is_webp(data)
+    flags = cv2.IMREAD_COLOR | (cv2.IMREAD_IGNORE_ORIENTATION if webp else 0)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if pixels is None:
         raise ValueError(f"{len(data)} bytes that are no image which OpenCV can decode")
     pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    return upright(pixels, webp_orientation(data)) if is_webp(data) else pixels
+    return upright(pixels, webp_orientation(data)) if webp else pixels
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:

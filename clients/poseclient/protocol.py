@@ -126,7 +126,7 @@ class Described:
     outputs: Collection[str]
 
     def label(self, parameter: str) -> str:
-        """A parameter, as the name of its `keypoint_set` or `class_set`; PoseServerError when it has none."""
+        """A parameter, such as its `keypoint_set` or `class_set`; PoseServerError when it has none."""
         if parameter not in self.parameters:
             raise PoseServerError(f"model {self.name!r} names no {parameter} in its configuration", "INVALID_ARGUMENT")
         return self.parameters[parameter]
