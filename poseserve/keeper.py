@@ -1,8 +1,9 @@
 """Runs Triton for a parent that may be killed at any moment: `python keeper.py WORKSPACE COMMAND...`.
 
-Triton ends when standard input does: the parent closes it to stop Triton, the kernel when the parent dies. Whatever
-the reason of its end, its Python processes, its shared memory and WORKSPACE go with it. Writes two lines: Triton's
-process id, and once it has ended its exit code, or minus the signal that ended it. Its output goes to standard error.
+Triton ends when standard input does: the parent closes it to stop Triton, the kernel when the parent dies. KILL,
+written there before, ends it at once. Whatever the reason, its Python processes, its shared memory and WORKSPACE go
+with it. Writes two lines: Triton's process id, and once it has ended its exit code, or minus the signal that ended it.
+Its output goes to standard error.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from pathlib import Path
 
 DRAIN_SECONDS = 30  # how long Triton may finish the requests in flight once it was told to end
 KILL_AFTER_SECONDS = DRAIN_SECONDS + 15
+KILL = b"kill\n"
 
 
 def main(workspace: Path, command: list[str]) -> None:
@@ -45,7 +47,9 @@ def tell(number: int) -> None:
 
 
 def stop_with_parent(pid: int, ended: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    if sys.stdin.buffer.read() == KILL:
+        os.kill(pid, signal.SIGKILL)
+        return
     os.kill(pid, signal.SIGTERM)
     if not ended.wait(KILL_AFTER_SECONDS):
         os.kill(pid, signal.SIGKILL)

@@ -6,28 +6,34 @@ import contextlib
 import http.client
 import importlib.util
 import ipaddress
+import json
 import os
 import select
 import shutil
 import socket
 import subprocess
 import sys
-import sysconfig
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from poseserve import keeper
+from poseserve import interpreter, keeper
 from poseserve.errors import PoseserveError
+from poseserve.startup import Startup
 
 BACKENDS = Path(__file__).resolve().parent.parent / "backends"
 LOG_LEVELS = ("error", "warning", "info", "verbose")
 TAIL_LINES = 40
+SIGNAL_SECONDS = 0.5
 
 
 class ServerError(PoseserveError):
     """Triton cannot be found, did not start, or did not answer; the message holds what its log said last."""
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 class Installation(NamedTuple):
@@ -41,8 +47,8 @@ class Server:
     """A Triton that serves `repositories` side by side, as a context manager or with start() and stop().
 
     Port 0 picks a free one. `log_level` is one of LOG_LEVELS; Triton's log goes to `log_file`, else to a temporary file
-    that stop() removes. Without `exit_on_error` models that fail to load are left out and do not stop the start. Triton
-    does not outlive this process, however it ends.
+    that stop() removes. Without `exit_on_error` models that fail to load are left out and do not stop the start. `say`
+    is told what a start waits for that makes no progress. Triton does not outlive this process, however it ends.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class Server:
         log_level: str = "warning",
         log_file: Path | None = None,
         exit_on_error: bool = True,
+        say: Callable[[str], None] = _to_stderr,
     ) -> None:
         if log_level not in LOG_LEVELS:
             raise ValueError(f"log level {log_level!r}, must be one of {', '.join(LOG_LEVELS)}")
@@ -65,6 +72,7 @@ class Server:
         self._log_level = log_level
         self._wanted_log_file = log_file
         self._exit_on_error = exit_on_error
+        self._say = say
         self._workspace: Path | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
         self._pid = 0
@@ -104,7 +112,7 @@ class Server:
         return self._workspace / "triton.log"
 
     def start(self) -> None:
-        """Return once Triton answers that it is ready; raise ServerError when it does not get there."""
+        """Return once Triton answers that it is ready; raise ServerError as soon as it is known why it never will."""
         if self._workspace is not None:
             raise ServerError("the server is already started")
         self._workspace = Path(tempfile.mkdtemp(prefix="poseserve-"))
@@ -112,7 +120,9 @@ class Server:
             self._keeper = self._launch(self._workspace)
             self._pid = self._told(self._keeper)
             self._await_ready(self._keeper)
+            self._lower_log_level()
         except BaseException:
+            self._kill()
             self.stop()
             raise
 
@@ -120,6 +130,10 @@ class Server:
         """Block until Triton ends by itself; its exit code, or minus the signal that ended it. Call it once."""
         if self._keeper is None:
             raise ServerError("the server is not started")
+        assert self._keeper.stdout is not None
+        # In turns: a signal that the kernel hands to another thread does not end a read of this one.
+        while not select.select([self._keeper.stdout], [], [], SIGNAL_SECONDS)[0]:
+            pass
         return self._told(self._keeper)
 
     def stop(self) -> None:
@@ -130,6 +144,12 @@ class Server:
         if self._workspace is not None:
             shutil.rmtree(self._workspace, ignore_errors=True)  # the keeper removed it, unless it never ran
             self._workspace = None
+
+    def _kill(self) -> None:
+        """Nothing is in flight yet, and a Triton that waits for a process that never comes would not end in order."""
+        if self._keeper is not None and self._keeper.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._keeper.stdin.write(keeper.KILL)
 
     def log_tail(self) -> str:
         """The last lines of Triton's log."""
@@ -174,7 +194,7 @@ class Server:
             "--backend-config=python,stub-timeout-seconds=120",  # torch is slow to import on a busy machine
             "--log-error=true",
             f"--log-warning={str(level >= 1).lower()}",
-            f"--log-info={str(level >= 2).lower()}",
+            "--log-info=true",  # while it starts, to follow what it loads
             f"--log-verbose={int(level >= 3)}",
         ]
 
@@ -186,11 +206,26 @@ class Server:
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
+        startup = Startup(self.log_file, self._pid)
         # Triton opens its ports one after the other, the one for metrics last.
         while not (_answers(self.http_url, "/v2/health/ready") and _answers(self.metrics_url, "/metrics")):
-            if select.select([process.stdout], [], [], 0.1)[0]:
+            ended = select.select([process.stdout], [], [], 0.1)[0]
+            startup.look()
+            failures = startup.failures if self._exit_on_error else []
+            if reasons := failures or list(filter(None, (startup.hopeless, startup.stuck()))):
+                raise ServerError("Triton cannot start: " + "\nand: ".join(reasons))
+            if ended:
                 code = self._told(process)
                 raise ServerError(f"Triton ended with exit code {code} before it was ready\n{self.log_tail()}")
+            if waiting := startup.waiting():
+                self._say(waiting)
+
+    def _lower_log_level(self) -> None:
+        if LOG_LEVELS.index(self._log_level) < LOG_LEVELS.index("info"):
+            connection = http.client.HTTPConnection(self.http_url, timeout=5)
+            with contextlib.closing(connection):
+                connection.request("POST", "/v2/logging", json.dumps({"log_info": False}))
+                connection.getresponse().read()
 
     def _told(self, process: subprocess.Popen[bytes]) -> int:
         """The next number that the keeper writes; ServerError when it was killed."""
@@ -222,9 +257,11 @@ def find_triton(workspace: Path) -> Installation:
             "there is no Triton: neither `tritonserver` on PATH nor the package nvidia-pytriton "
             "(pip install nvidia-pytriton)"
         )
+    if problem := interpreter.version_problem() or interpreter.library_problem():
+        raise ServerError(f"{sys.executable}: {problem}")
     package = Path(wheel.submodule_search_locations[0])
     binary, backends = _assemble(package / "tritonserver", workspace)
-    libraries = [str(package.parent / "nvidia_pytriton.libs"), sysconfig.get_config_var("LIBDIR") or ""]
+    libraries = [str(package.parent / "nvidia_pytriton.libs"), str(interpreter.library_folder())]
     environment["LD_LIBRARY_PATH"] = os.pathsep.join([*libraries, os.environ.get("LD_LIBRARY_PATH", "")]).strip(":")
     # The Python inside a model's process takes the packages of the `python3` that it finds first.
     environment["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath)])
@@ -235,11 +272,7 @@ def find_triton(workspace: Path) -> Installation:
 def _assemble(wheel: Path, workspace: Path) -> tuple[str, Path]:
     """The binary and the backend folder, from the wheel's `tritonserver` folder, which stays as it is."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stubs = wheel / "python_backend_stubs"
-    stub = stubs / version / "triton_python_backend_stub"
-    if not stub.is_file():
-        known = ", ".join(sorted((folder.name for folder in stubs.iterdir()), key=lambda v: int(v.split(".")[1])))
-        raise ServerError(f"nvidia-pytriton serves no models on Python {version}, only on {known}")
+    stub = wheel / "python_backend_stubs" / version / "triton_python_backend_stub"
     backends = workspace / "backends"
     python = backends / "python"
     shutil.copytree(wheel / "backends" / "python", python, ignore=shutil.ignore_patterns("__pycache__"))

@@ -24,7 +24,7 @@ from poseserve.server import Server
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 # The test environment stands in for the one that make would build.
-MAKE = ["make", f"VENV={sys.prefix}", "-o", f"{sys.prefix}/.serving", "-o", f"{sys.prefix}/.developing"]
+MAKE = ["make", f"VENV={sys.prefix}", "-o", "serving", "-o", "developing"]
 
 
 def blocks(language: str) -> list[str]:
