@@ -18,9 +18,9 @@ from poseclient import PoseClient, draw_parts, draw_people
 from poseclient.draw import parts_legend
 from poseclient.formats import coco_results
 from poseclient.images import read_image, write_image
-from poseserve.catalogue import REPOSITORIES
-from poseserve.dry_run import dry_run
-from poseserve.server import Server
+from poseserve.repository.folders import REPOSITORIES
+from poseserve.serving.dry_run import dry_run
+from poseserve.serving.server import Server
 
 SEED, SIZE, PEOPLE = 39, (720, 1280), 6
 

@@ -25,12 +25,12 @@ from demo.body import SHOWN_CLASSES
 from demo.dataset import EVALUATION_SEED
 from demo.scene import Scene, render_scene
 from poseclient import AsyncPoseClient, People, metrics
+from poseclient.columns import columns
 from poseclient.formats import coco_results
 from poseclient.keypoints import keypoint_set
-from poseserve.catalogue import REPOSITORIES
-from poseserve.columns import columns
 from poseserve.in_process import InProcess
-from poseserve.server import Server
+from poseserve.repository.folders import REPOSITORIES
+from poseserve.serving.server import Server
 
 SIZES = ((480, 640), (640, 480), (720, 1280), (540, 720), (427, 641), (600, 600))
 IN_FLIGHT = 4

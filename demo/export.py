@@ -13,10 +13,10 @@ from demo.networks import CentrePeaks, Geometry
 from demo.scene import render_scene
 from demo.train import CHECKPOINTS, NETWORKS
 from poseclient import class_set, keypoint_set
-from poseserve.catalogue import CATALOGUE, MODEL_REPOSITORY
-from poseserve.chunks import map_rows
-from poseserve.config import write_configs
-from poseserve.contracts import (
+from poseserve.catalogue import CATALOGUE
+from poseserve.export.torchscript import export, fold_batch_norms
+from poseserve.networks.batch_sizes import map_rows
+from poseserve.networks.contracts import (
     Depth,
     DetectorContract,
     FlipTest,
@@ -26,8 +26,9 @@ from poseserve.contracts import (
     RankedClasses,
     UdpHeatmaps,
 )
-from poseserve.export import export, fold_batch_norms
-from poseserve.repository import Installed, read_repository
+from poseserve.repository.config import write_configs
+from poseserve.repository.folders import MODEL_REPOSITORY
+from poseserve.repository.installed import Installed, read_repository
 
 TASKS = ("detector", "pose", "parts", "pose_133", "depth", "normals")
 

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from demo.body import KEYPOINTS
 from demo.networks import Detector, Geometry, Parts, Pose
 from demo.samples import Samples
-from poseserve.contracts import Normalise
+from poseserve.networks.contracts import Normalise
 
 CHECKPOINTS = Path(__file__).parent / ".cache" / "checkpoints"
 NETWORKS: dict[str, Callable[[], nn.Module]] = {

@@ -21,9 +21,9 @@ from loadtest.filled import filled_repository
 from loadtest.scenarios import jpeg
 from loadtest.turns import CORES, shares, times_in_turns
 from poseclient import PoseClient
-from poseserve.columns import columns
-from poseserve.repository import Deployment
-from poseserve.server import Server
+from poseclient.columns import columns
+from poseserve.deployment import Deployment
+from poseserve.serving.server import Server
 
 IMAGES, PEOPLE = 8, 5
 COLUMNS, HEIGHT, WIDTH = 4, 480, 640

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 
 from loadtest.filled import fastest, filled_checkpoint
 from loadtest.turns import CORES, Call, Way, as_the_server, check_equal, paired, shares
-from poseserve import tune, zoo
+from poseclient.columns import columns
+from poseserve import tune
 from poseserve.catalogue import CATALOGUE, Network
-from poseserve.columns import columns
-from poseserve.repository import PRECISIONS, Deployment
+from poseserve.deployment import PRECISIONS, Deployment
+from poseserve.networks import build
 
 NAMES = {"torchscript": "TorchScript", "onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_the_server("loadtest.engines", argv)
     network = CATALOGUE[arguments.network]
     picked = fastest(network.name, tune.engines(arguments.precision))
-    arrays = [x.numpy().repeat(arguments.rows, 0) for x in zoo.example(network)]
+    arrays = [x.numpy().repeat(arguments.rows, 0) for x in build.example(network)]
     with tempfile.TemporaryDirectory(prefix="poseserve-engines-") as folder:
         ways = [way for p in arguments.precision for way in ways_of(network, p, arrays, Path(folder, p))]
         rates: dict[str, list[float]] = {way.name: [] for way in ways}
@@ -123,10 +124,10 @@ def engines(network: Network, precision: str, arrays: Arrays, folder: Path) -> I
 
     module = torch.jit.load(str(export(deployment, folder)))
     yield NAMES["torchscript"], lambda _: of_torch(module)
-    package = _package(zoo.load(network, checkpoint, deployment).get_submodule("network"), network, precision, folder)
+    package = _package(build.load(network, checkpoint, deployment).get_submodule("network"), network, precision, folder)
 
     def of_package(_: int) -> Run:
-        contract = zoo.load(network, checkpoint, deployment)
+        contract = build.load(network, checkpoint, deployment)
         contract.network = _Packaged(package)
         return of_torch(contract)
 
@@ -138,7 +139,7 @@ def engines(network: Network, precision: str, arrays: Arrays, folder: Path) -> I
 
 
 def _package(bare: nn.Module, network: Network, precision: str, folder: Path) -> str:
-    example = torch.zeros(2, 3, *network.input_size, dtype=zoo.DTYPES[precision])
+    example = torch.zeros(2, 3, *network.input_size, dtype=build.DTYPES[precision])
     with torch.no_grad():
         program = torch.export.export(bare, (example,), dynamic_shapes=({0: torch.export.Dim("rows", max=64)},))
     settings = {"cpp.dynamic_threads": True}  # otherwise as many as while it is compiled

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import torch
 
-from poseserve import install, tune, zoo
-from poseserve.catalogue import CATALOGUE, FOLDERS, ROOT, Network
+from poseserve import tune
+from poseserve.catalogue import CATALOGUE, Network
 from poseserve.commands import PEOPLE
-from poseserve.repository import Deployment, Installed, Repository, read_repository
+from poseserve.deployment import Deployment
+from poseserve.networks import build
+from poseserve.repository import install
+from poseserve.repository.folders import FOLDERS, ROOT
+from poseserve.repository.installed import Installed, Repository, read_repository
 
 
 def filled_repository(root: Path, names: Iterable[str], deployment: Deployment | None = None) -> Repository:
@@ -34,7 +38,7 @@ def filled_checkpoint(network: Network, folder: Path) -> Path:
     """A file of its weights, the same ones in every run."""
     file = folder / f"{network.name}.pth"
     torch.manual_seed(0)
-    torch.save(zoo.build(network).state_dict(), file)
+    torch.save(build.bare(network).state_dict(), file)
     return file
 
 

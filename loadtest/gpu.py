@@ -26,13 +26,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from demo.evaluate import evaluation_scene
 from loadtest.filled import filled_repository
 from poseclient import AsyncPoseClient
-from poseserve import tensors, zoo
+from poseclient.columns import columns
 from poseserve.catalogue import CATALOGUE, Network
-from poseserve.columns import columns
-from poseserve.config import write_configs
-from poseserve.export import export
-from poseserve.repository import Deployment, Installed, Repository
-from poseserve.server import Server
+from poseserve.deployment import Deployment
+from poseserve.export.torchscript import export
+from poseserve.networks import build
+from poseserve.repository import tensors
+from poseserve.repository.config import write_configs
+from poseserve.repository.installed import Installed, Repository
+from poseserve.serving.server import Server
 
 SECONDS = 540  # for everything; then a server may have to be stopped
 POSE = CATALOGUE["sapiens-1b-pose-308"]
@@ -137,14 +139,14 @@ def matmul_rate(device: torch.device, size: int = 8192, least: float = 2.0) -> f
 def flops(network: Network) -> int:
     """Of one crop, a multiplication and an addition are two; with the zeros that fill up heads (families/layers.py)."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        zoo.build(network)(torch.empty(1, 3, *network.input_size))
+        build.bare(network)(torch.empty(1, 3, *network.input_size))
     return counter.get_total_flops()
 
 
 def moved(network: Network) -> tuple[int, int]:
     """Bytes of one crop that go to the GPU, and that come back."""
     _, kind, dims = tensors.answer(network)
-    return sum(x.nbytes for x in zoo.example(network)), int(np.prod(dims)) * BYTES[kind]
+    return sum(x.nbytes for x in build.example(network)), int(np.prod(dims)) * BYTES[kind]
 
 
 # The network alone
@@ -156,8 +158,8 @@ def install(root: Path, network: Network, device: torch.device) -> Repository:
     deployment = Deployment(precision="bf16", gpus=(0,) if device.type == "cuda" else ())
     repository = filled_repository(root, []).with_network(Installed(network, deployment))
     with device:
-        bare = zoo.build(network)
-    export(zoo.contract(network, bare, "bf16").cpu(), zoo.example(network), repository.model_file(network.name))
+        bare = build.bare(network)
+    export(build.contract(network, bare, "bf16").cpu(), build.example(network), repository.model_file(network.name))
     write_configs(repository)
     return repository
 
@@ -179,7 +181,7 @@ def batches(repository: Repository, network: Network, device: torch.device) -> I
 def other_way(network: Network, way: str, device: torch.device) -> Iterator[Row]:
     """One of WAYS, at BATCH."""
     with device:
-        bare = zoo.build(network).bfloat16()
+        bare = build.bare(network).bfloat16()
     images = _images(network, device, BATCH)
     call = WAYS[way](bare, images)
     yield Row(network.name, way, BATCH, BATCH / seconds_of(partial(call, images), device))

@@ -35,10 +35,11 @@ from loadtest.turns import (
     people_per_second,
     shares,
 )
-from poseserve.columns import columns
+from poseclient.columns import columns
+from poseserve.deployment import Deployment
 from poseserve.in_process import DEVICE, InProcess, load
-from poseserve.repository import Deployment, Repository
-from poseserve.server import Server
+from poseserve.repository.installed import Repository
+from poseserve.serving.server import Server
 
 BATCHES = 1, 2, 4, 8, 16  # of crops; a pose network on a CPU works through more in chunks of 8
 GROUPS = 1, 2, 4, 8  # of images whose people are one batch

@@ -23,7 +23,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from loadtest.pace import Bursts, Camera, Frame, OpenLoop, Pace
 from loadtest.results import Request, rows_of, write_json
 from loadtest.scenarios import SCENARIOS, encoded_images
-from poseclient import People, PoseClient, PoseServerError
+from poseclient import People, PoseClient, RequestError
 
 OWN_PACE = ("video", "bursts")
 TIMEOUT = 60  # seconds of a request
@@ -178,7 +178,7 @@ class PerceptionUser(User):
         try:
             answer = getattr(self.client, name)(image)
             people, size = len(answer) if isinstance(answer, People) else 0, size_of(answer)
-        except PoseServerError as error:
+        except RequestError as error:
             failure = error
         self.environment.events.request.fire(
             request_type=self.scheme,

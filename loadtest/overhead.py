@@ -24,10 +24,10 @@ from loadtest import machine
 from loadtest.results import percentiles
 from loadtest.turns import times_in_turns
 from poseclient import People, PoseClient
-from poseserve.catalogue import ENSEMBLE, MODEL_REPOSITORY, PREPROCESS
 from poseserve.in_process import InProcess
-from poseserve.repository import read_repository
-from poseserve.server import Server
+from poseserve.repository.folders import ENSEMBLE, MODEL_REPOSITORY, PREPROCESS
+from poseserve.repository.installed import read_repository
+from poseserve.serving.server import Server
 
 PEOPLE = 5
 DTYPES = {pb.TYPE_UINT8: torch.uint8, pb.TYPE_FP16: torch.float16, pb.TYPE_FP32: torch.float32}

@@ -14,8 +14,8 @@ import numpy as np
 from demo.evaluate import evaluation_scene
 from loadtest.turns import times_in_turns
 from poseclient import PoseClient
-from poseserve.catalogue import REPOSITORIES
-from poseserve.server import Server
+from poseserve.repository.folders import REPOSITORIES
+from poseserve.serving.server import Server
 
 SCENE = 45  # four people
 

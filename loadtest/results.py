@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from poseserve.columns import columns
+from poseclient.columns import columns
 
 HEADER = ("protocol", "task", "requests", "failures", "dropped", "req/s", "people/s", "p50 ms", "p95 ms", "p99 ms")
 

@@ -13,8 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from loadtest.results import Limits, Row, broken, read_json, table, write_csv, write_json
-from poseserve.catalogue import REPOSITORIES
-from poseserve.server import Server
+from poseserve.repository.folders import REPOSITORIES
+from poseserve.serving.server import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 OTHERS = "What is not listed goes to Locust: --scenario, --fps, --rate, --processes, GrpcUser, ..."

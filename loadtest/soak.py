@@ -20,9 +20,9 @@ from demo.scene import render_scene
 from loadtest.load import TIMEOUT
 from loadtest.machine import resident_bytes
 from loadtest.scenarios import jpeg
-from poseclient import AsyncPoseClient, PoseServerError
-from poseserve.catalogue import REPOSITORIES
-from poseserve.server import Server
+from poseclient import AsyncPoseClient, RequestError
+from poseserve.repository.folders import REPOSITORIES
+from poseserve.serving.server import Server
 
 SAMPLES = 20
 LIMIT = 1.0  # MB per 1,000 requests
@@ -86,7 +86,7 @@ async def ask(client: AsyncPoseClient, work: Iterator[tuple[tuple[bytes, bool], 
     for (image, whole), task in work:
         try:
             await task(client, image)
-        except PoseServerError:
+        except RequestError:
             if whole:
                 raise
 

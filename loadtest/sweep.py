@@ -29,9 +29,9 @@ from loadtest.ideal import ideal_queue
 from loadtest.load import Answer, Load, arrivals, closed_load, latencies, open_load, steady, throughput
 from loadtest.results import percentiles
 from loadtest.triton_statistics import STAGES, Step, read_counters, steps
-from poseserve.catalogue import REPOSITORIES
 from poseserve.commands import TRIED
-from poseserve.server import Server
+from poseserve.repository.folders import REPOSITORIES
+from poseserve.serving.server import Server
 from poseserve.tune import describe, engines
 
 SCENES = 8

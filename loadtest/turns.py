@@ -22,9 +22,9 @@ from demo.evaluate import evaluation_scene
 from loadtest.load import LAPS, TIMEOUT, Answer, steady, throughput
 from poseclient import People, PoseClient
 from poseserve import tune
+from poseserve.deployment import Deployment
 from poseserve.in_process import InProcess
-from poseserve.repository import Deployment
-from poseserve.server import find_triton
+from poseserve.serving.server import find_triton
 
 CORES = len(os.sched_getaffinity(0))
 SCENES, LEAST_PEOPLE = 12, 3

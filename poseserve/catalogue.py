@@ -9,14 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from poseclient.keypoints import ClassSet, KeypointSet, class_set, keypoint_set
-
-ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("model_repository", "preprocess", "ensemble")
-MODEL_REPOSITORY, PREPROCESS, ENSEMBLE = (ROOT / name for name in FOLDERS)
-REPOSITORIES = (MODEL_REPOSITORY, PREPROCESS, ENSEMBLE)
 
 DETECTIONS = 100  # rows that a detector returns, and people that one image may hold
 MULTICLASS = ("yolo", "mmdet")  # detectors of any classes, of which one is served

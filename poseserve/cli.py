@@ -10,11 +10,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from poseserve.catalogue import REPOSITORIES
 from poseserve.commands import add_commands
-from poseserve.dry_run import dry_run
-from poseserve.errors import PoseserveError
-from poseserve.server import LOG_LEVELS, Server, ServerError
+from poseserve.errors import PoseserveError, ServerError
+from poseserve.repository.folders import REPOSITORIES
+from poseserve.serving.dry_run import dry_run
+from poseserve.serving.server import LOG_LEVELS, Server
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,8 +12,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from poseclient.columns import columns
 from poseclient.keypoints import add_keypoint_set
-from poseserve import fetch
 from poseserve.catalogue import (
     CATALOGUE,
     DETECTIONS,
@@ -22,26 +22,18 @@ from poseserve.catalogue import (
     LABELLED,
     MULTICLASS,
     OFFICIAL_TASKS,
-    ROOT,
     TASKS,
     VIEWS,
     Network,
 )
-from poseserve.columns import columns
-from poseserve.config import write_configs
-from poseserve.costs import costs
-from poseserve.ensembles import ensembles
-from poseserve.hot import left_over, tell_server
-from poseserve.repository import (
-    ACCELERATORS,
-    FORMATS,
-    PRECISIONS,
-    STATE,
-    Deployment,
-    Installed,
-    Repository,
-    read_repository,
-)
+from poseserve.deployment import ACCELERATORS, FORMATS, PRECISIONS, Deployment
+from poseserve.networks.costs import costs
+from poseserve.repository.config import write_configs
+from poseserve.repository.ensembles import ensembles
+from poseserve.repository.folders import ROOT
+from poseserve.repository.installed import STATE, Installed, Repository, read_repository
+from poseserve.serving.reload import left_over, tell_server
+from poseserve.weights import fetch
 
 Add = Callable[..., argparse.ArgumentParser]
 M_MMAP_THRESHOLD = -3  # of mallopt(3): blocks from that size on go back to the system at once, none into a pool
@@ -201,7 +193,7 @@ def _add_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from poseserve import install  # torch takes its time, and other commands need none
+    from poseserve.repository import install  # torch takes its time, and other commands need none
 
     ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
     repository = read_repository(args.root)
@@ -354,7 +346,7 @@ def _remove_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from poseserve import install
+    from poseserve.repository import install
 
     repository = read_repository(args.root)
     if args.server and args.name in left_over(args.server):  # removed earlier, when nobody told the server
@@ -371,7 +363,7 @@ def _default_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _default(args: argparse.Namespace) -> int:
-    from poseserve import install
+    from poseserve.repository import install
 
     return _tell(args.server, install.choose(read_repository(args.root), args.task, args.name))
 

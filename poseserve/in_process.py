@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from poseclient import People
-from poseserve.catalogue import DETECTIONS, FITS, PREPROCESS
-from poseserve.config import MAX_PIXELS, MAX_SIDE
-from poseserve.repository import Repository, read_repository
-from poseserve.tensors import LETTERBOX
+from poseserve.catalogue import DETECTIONS, FITS
+from poseserve.repository.config import MAX_PIXELS, MAX_SIDE
+from poseserve.repository.folders import PREPROCESS
+from poseserve.repository.installed import Repository, read_repository
+from poseserve.repository.tensors import LETTERBOX
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # the first GPU where there is one, as KIND_AUTO has it
 

@@ -17,13 +17,14 @@ import torch
 import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
-from poseserve import zoo
 from poseserve.catalogue import Network
-from poseserve.config import network_config, network_files
+from poseserve.deployment import FORMATS, Deployment
 from poseserve.errors import PoseserveError
-from poseserve.install import exporter
-from poseserve.repository import FORMATS, Deployment, Installed
-from poseserve.server import Server
+from poseserve.networks import build
+from poseserve.repository.config import network_config, network_files
+from poseserve.repository.install import exporter
+from poseserve.repository.installed import Installed
+from poseserve.serving.server import Server
 
 DELAYS_US = (0, 500, 2000)
 WORTH = 1.02  # a delay must be that much faster: it costs the requests that come alone
@@ -64,8 +65,8 @@ def exporting(network: Network, checkpoint: Path, config: Path | None = None) ->
 
     def exported(deployment: Deployment, folder: Path) -> Path:
         file = folder / FORMATS[deployment.format]
-        contract = zoo.load(network, checkpoint, deployment, config)
-        exporter(deployment.format)(contract, zoo.example(network), file)
+        contract = build.load(network, checkpoint, deployment, config)
+        exporter(deployment.format)(contract, build.example(network), file)
         return file
 
     return exported
@@ -156,7 +157,7 @@ def throughput(installed: Installed, file: Path, rows: int, callers: int) -> flo
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         (folder / "1").symlink_to(file.parent)
-        arrays = [x.numpy().repeat(rows, 0) for x in zoo.example(installed.network)]
+        arrays = [x.numpy().repeat(rows, 0) for x in build.example(installed.network)]
         with Server([Path(root)], http_port=0, grpc_port=0, metrics_port=0) as server:
             return _load(server.grpc_url, name, arrays, callers, SECONDS)
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Prints the path of the Python to serve with: PYTHON where it is given, else the first on PATH, under pyenv or conda
-# that can serve (poseserve/interpreter.py), else the first that lacks only its shared library (exit code 4). With none,
+# that can serve (poseserve/serving/interpreter.py), else the first that lacks only its shared library (exit code 4). With none,
 # standard error says what was wrong with each (exit code 3).
-check=$(dirname "$0")/../poseserve/interpreter.py
+check=$(dirname "$0")/../poseserve/serving/interpreter.py
 no_library=4
 
 candidates() {

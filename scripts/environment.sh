@@ -9,7 +9,7 @@ torch=torch==2.13.0 uv=uv==0.13.9
 pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
 
 usable() {
-    "$venv/bin/python" poseserve/interpreter.py && "$venv/bin/python" -c 'import pip' &&
+    "$venv/bin/python" poseserve/serving/interpreter.py && "$venv/bin/python" -c 'import pip' &&
         { [ -z "${PYTHON:-}" ] || [ "$("$PYTHON" -V)" = "$("$venv/bin/python" -V)" ]; }
 } >/dev/null 2>&1
 

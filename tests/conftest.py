@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from demo.evaluate import evaluation_scene, evaluation_scenes
-from poseserve.catalogue import REPOSITORIES
-from poseserve.dry_run import dry_run
-from poseserve.server import Server
+from poseserve.repository.folders import REPOSITORIES
+from poseserve.serving.dry_run import dry_run
+from poseserve.serving.server import Server
 
 
 @pytest.fixture(scope="session")

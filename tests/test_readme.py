@@ -18,8 +18,9 @@ import torch
 import yaml
 from hub import Hub
 
-from poseserve.catalogue import CATALOGUE, FOLDERS, ROOT
-from poseserve.server import Server
+from poseserve.catalogue import CATALOGUE
+from poseserve.repository.folders import FOLDERS, ROOT
+from poseserve.serving.server import Server
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))

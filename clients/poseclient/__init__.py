@@ -6,7 +6,7 @@ from poseclient.draw import draw_depth, draw_normals, draw_parts, draw_people
 from poseclient.keypoints import ClassSet, KeypointSet, add_keypoint_set, class_set, keypoint_set
 from poseclient.openpose import draw_openpose
 from poseclient.people import People
-from poseclient.protocol import PoseServerError
+from poseclient.protocol import RequestError
 
 __all__ = [
     "AsyncPoseClient",
@@ -14,7 +14,7 @@ __all__ = [
     "KeypointSet",
     "People",
     "PoseClient",
-    "PoseServerError",
+    "RequestError",
     "add_keypoint_set",
     "class_set",
     "draw_depth",

@@ -115,7 +115,7 @@ class AsyncPoseClient:
         try:
             with self._server.errors():
                 return await self._api.is_server_ready(**self._server.deadline)
-        except protocol.PoseServerError:
+        except protocol.RequestError:
             return False
 
     @cached_property

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
-from poseclient.protocol import PoseServerError
+from poseclient.protocol import RequestError
 
 Questions = Mapping[str, Callable[[], Awaitable[Any]]]  # by name; an answer is a plain JSON value
 
@@ -71,7 +71,7 @@ async def ask_missing(questions: Questions, answers: Answers, concurrency: int) 
             for name, ask in missing:
                 try:
                     answers.add(name, await ask())
-                except (PoseServerError, OSError, ValueError, cv2.error) as error:
+                except (RequestError, OSError, ValueError, cv2.error) as error:
                     failed += 1
                     progress.write(f"{name}: {error}", file=sys.stderr)
                 progress.update()

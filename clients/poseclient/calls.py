@@ -72,20 +72,20 @@ def pose(image: Image, model: str, limits: Mapping) -> Call[People]:
 def people(image: Image, model: str, limits: Mapping) -> Call[People]:
     def read(answer: Any, described: Described) -> People:
         labels = described.label("keypoint_set"), described.label("class_set")
-        return _people(answer, image, *labels, owned="OWNERS" in described.outputs)
+        return _people(answer, image, *labels, owned="INSTANCE_IDS" in described.outputs)
 
-    return Call(model, image, (*FOUND, *POSED, "MASK", "OWNERS"), read, limits=limits, described=True)
+    return Call(model, image, (*FOUND, *POSED, "MASK", "INSTANCE_IDS"), read, limits=limits, described=True)
 
 
 def pose_in_boxes(image: Image, boxes: Any, model: str, limits: Mapping) -> Call[People]:
     rows = box_rows(boxes)
 
     def read(answer: Any, described: Described) -> People:
-        kept = tensor(answer, "KEPT")
+        kept = tensor(answer, "KEPT_INDICES")
         # Scores are 1, because the caller says that these are people.
         return _posed(answer, image, described, rows[kept], np.ones(len(kept), np.float32), len(rows))
 
-    return Call(model, image, (*POSED, "KEPT"), read, rows, limits, described=True)
+    return Call(model, image, (*POSED, "KEPT_INDICES"), read, rows, limits, described=True)
 
 
 def pose_of_image(image: Image, model: str) -> Call[People]:
@@ -114,7 +114,7 @@ def _people(
         pose_scores=tensor(answer, "POSE_SCORES") if keypoint_set else None,
         mask=tensor(answer, "MASK") if class_set else None,
         class_set=class_set,
-        owners=tensor(answer, "OWNERS") if owned else None,
+        instance_ids=tensor(answer, "INSTANCE_IDS") if owned else None,
     )
 
 

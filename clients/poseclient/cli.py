@@ -19,7 +19,7 @@ from poseclient.aio import AsyncPoseClient
 from poseclient.commands import COMMANDS
 from poseclient.files import CocoFiles, Target, file_stems
 from poseclient.people import People
-from poseclient.protocol import DEFAULT_URL, Endpoint, PoseServerError
+from poseclient.protocol import DEFAULT_URL, Endpoint, RequestError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
@@ -94,7 +94,7 @@ class _Job:
             try:
                 await self.answer(image_id, name, await asyncio.to_thread(path.read_bytes))
                 self.answered += 1
-            except (PoseServerError, OSError, ValueError, ImportError, cv2.error) as error:
+            except (RequestError, OSError, ValueError, ImportError, cv2.error) as error:
                 self.failed += 1
                 self.progress.write(f"{path}: {error}", file=sys.stderr)
             self.progress.update()

@@ -27,7 +27,7 @@ class PoseClient:
 
     url: `grpc://host:port` or `http://host:port`, with `grpcs` or `https` for TLS. timeout: seconds for one
     request. An image is a path or encoded bytes (sent as they are), or pixels u8 [h, w, 3] RGB or [h, w]
-    grey. `model` names another ensemble with the same tensors. Every method raises PoseServerError when the
+    grey. `model` names another ensemble with the same tensors. Every method raises RequestError when the
     server refuses or is away.
 
     >>> with PoseClient("grpc://127.0.0.1:8001") as client:
@@ -122,7 +122,7 @@ class PoseClient:
         try:
             with self._server.errors():
                 return self._api.is_server_ready(**self._server.deadline)
-        except protocol.PoseServerError:
+        except protocol.RequestError:
             return False
 
     @property

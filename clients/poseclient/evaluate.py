@@ -21,7 +21,7 @@ from poseclient.answers import Answers, Questions, ask_missing
 from poseclient.commands import LIMITS, OKS_NMS
 from poseclient.formats import coco_results
 from poseclient.people import People
-from poseclient.protocol import DEFAULT_URL, PoseServerError
+from poseclient.protocol import DEFAULT_URL, RequestError
 
 LEAST_SCORE = 0.05  # AP is the area below a curve that begins far down
 PADDING, ASPECT = 1.25, 0.75  # a network's crop: how much larger than the box, and its width : height
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     """Exit code 0 when every image was answered, 1 when one was not or nothing could be asked."""
     try:
         return asyncio.run(_run(options))
-    except (PoseServerError, OSError, ValueError) as error:
+    except (RequestError, OSError, ValueError) as error:
         print(f"poseclient evaluate: {error}", file=sys.stderr)
         return 1
 

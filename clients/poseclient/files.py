@@ -98,7 +98,7 @@ def write_coco(target: Target, people: People) -> None:
     coco, image_id = target.coco, target.image_id
     coco.results[image_id] = formats.coco_results(people, image_id)
     coco.images[image_id] = target.name
-    if people.owners is not None:
+    if people.instance_ids is not None:
         pixels, coco.segments[image_id] = formats.coco_panoptic(people)
         coco.categories = formats.coco_categories(class_set(people.class_set or ""))
         write_image(target.named(PANOPTIC), pixels)

@@ -18,11 +18,13 @@ def coco_results(people: People, image_id: int, category_id: int = 1) -> list[di
     """COCO's results format, one entry for each person.
 
     `bbox` is x, y, width, height; `score` that of the pose where there is one, else that of the detection; `keypoints`,
-    when there are any, one flat list of x, y, score; `segmentation`, when the owners of the pixels are known, COCO's
+    when there are any, one flat list of x, y, score; `segmentation`, when the instance_ids of the pixels are known, COCO's
     compressed RLE, which takes `poseclient[evaluate]`.
     """
     scores = people.scores if people.pose_scores is None else people.pose_scores
-    owners = None if people.owners is None else np.asfortranarray(people.owners)  # RLE runs down the columns
+    instance_ids = (
+        None if people.instance_ids is None else np.asfortranarray(people.instance_ids)
+    )  # RLE runs down the columns
     rows = []
     for i, (x1, y1, x2, y2) in enumerate(people.boxes.astype(float)):
         row = {
@@ -33,26 +35,26 @@ def coco_results(people: People, image_id: int, category_id: int = 1) -> list[di
         }
         if people.keypoints is not None:
             row["keypoints"] = _numbers(people.keypoints[i].ravel())
-        if owners is not None:
-            row["segmentation"] = _rle(owners == i + 1)
+        if instance_ids is not None:
+            row["segmentation"] = _rle(instance_ids == i + 1)
         rows.append(row)
     return rows
 
 
 def coco_panoptic(people: People) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """COCO's panoptic format: the PNG's pixels u8 [h, w, 3] RGB and its `segments_info`; ValueError without owners.
+    """COCO's panoptic format: the PNG's pixels u8 [h, w, 3] RGB and its `segments_info`; ValueError without instance_ids.
 
     A segment is one class of one person. A pixel's segment id is R + 256 G + 65536 B, as COCO has it, where R is the
     class id and G the owner: 0 nobody, i the person in row i - 1; background is 0, 0, 0. A segment has `id`,
     `category_id` (the class id), `area` in pixels, `bbox` x, y, width, height, `iscrowd` 0, and `instance`: the row of
     the person, None for parts that are nobody's.
     """
-    if people.mask is None or people.owners is None:
-        raise ValueError("these people have no mask with owners; the panoptic format is about both")
-    owners = np.where(people.mask > 0, people.owners, 0).astype(np.uint8)
-    pixels = np.dstack([people.mask, owners, np.zeros_like(owners)])
+    if people.mask is None or people.instance_ids is None:
+        raise ValueError("these people have no mask with instance_ids; the panoptic format is about both")
+    instance_ids = np.where(people.mask > 0, people.instance_ids, 0).astype(np.uint8)
+    pixels = np.dstack([people.mask, instance_ids, np.zeros_like(instance_ids)])
     y, x = np.nonzero(people.mask)
-    ids = people.mask[y, x] + 256 * owners[y, x].astype(np.int64)
+    ids = people.mask[y, x] + 256 * instance_ids[y, x].astype(np.int64)
     areas = np.bincount(ids)
     low, high = (np.full((2, len(areas)), edge) for edge in (max(pixels.shape), -1))
     for axis, places in enumerate((x, y)):

@@ -18,7 +18,7 @@ class People:
     knows them. found: people that the server saw in the whole image; more than n when a limit or a selection
     left some out.
     pose_scores: f32 [n], the score times the mean of the keypoint scores above 0.2, by which COCO ranks poses.
-    mask: u8 [h, w], the class id of every pixel of the image, which class_set explains; owners: u8 [h, w], whose
+    mask: u8 [h, w], the class id of every pixel of the image, which class_set explains; instance_ids: u8 [h, w], whose
     that part is: 0 nobody's, i that of row i - 1. A selection leaves the mask whole, and gives what belonged to
     others to nobody.
 
@@ -35,7 +35,7 @@ class People:
     pose_scores: np.ndarray | None = None
     mask: np.ndarray | None = None
     class_set: str | None = None
-    owners: np.ndarray | None = None
+    instance_ids: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.scores)
@@ -57,10 +57,10 @@ class People:
             for name in ("boxes", "scores", "keypoints", "pose_scores")
             if (values := getattr(self, name)) is not None
         }
-        if self.owners is not None:
+        if self.instance_ids is not None:
             new = np.zeros(256, np.uint8)
             new[rows + 1] = np.arange(1, len(rows) + 1)
-            chosen["owners"] = new[self.owners]
+            chosen["instance_ids"] = new[self.instance_ids]
         return replace(self, **chosen)
 
     def __iter__(self) -> Iterator[People]:

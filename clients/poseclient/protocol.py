@@ -35,7 +35,7 @@ HTTP_STATUS = {
 }
 
 
-class PoseServerError(Exception):
+class RequestError(Exception):
     """The server refused or could not be reached.
 
     message: the server's own words. status: gRPC's name of the reason over both protocols, such as
@@ -69,7 +69,7 @@ class Endpoint:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Whatever goes wrong between client and server becomes a PoseServerError."""
+        """Whatever goes wrong between client and server becomes a RequestError."""
         try:
             yield
         except InferenceServerException as error:
@@ -80,12 +80,12 @@ class Endpoint:
         except (OSError, HTTPParseError, aiohttp.ClientError) as error:
             raise self._error(str(error) or type(error).__name__, "UNAVAILABLE") from error
 
-    def _error(self, text: str, status: str) -> PoseServerError:
+    def _error(self, text: str, status: str) -> RequestError:
         if status == "DEADLINE_EXCEEDED":
             text = f"{self.url} did not answer within {self.timeout:g} s"
         elif status == "UNAVAILABLE":
             text = f"{self.url} is unavailable: {text}"
-        return PoseServerError(text, status)
+        return RequestError(text, status)
 
 
 def infer_inputs(api: ModuleType, encoded: bytes, boxes: np.ndarray | None = None) -> list:
@@ -113,7 +113,7 @@ def tensor(answer: Any, name: str) -> np.ndarray:
     """An output as an array of its own, which may be written to."""
     values = answer.as_numpy(name)
     if values is None:
-        raise PoseServerError(f"the answer has no output {name}", "INVALID_ARGUMENT")
+        raise RequestError(f"the answer has no output {name}", "INVALID_ARGUMENT")
     return np.array(values)
 
 
@@ -126,9 +126,9 @@ class Described:
     outputs: Collection[str]
 
     def label(self, parameter: str) -> str:
-        """A parameter, such as its `keypoint_set` or `class_set`; PoseServerError when it has none."""
+        """A parameter, such as its `keypoint_set` or `class_set`; RequestError when it has none."""
         if parameter not in self.parameters:
-            raise PoseServerError(f"model {self.name!r} names no {parameter} in its configuration", "INVALID_ARGUMENT")
+            raise RequestError(f"model {self.name!r} names no {parameter} in its configuration", "INVALID_ARGUMENT")
         return self.parameters[parameter]
 
 

@@ -38,10 +38,10 @@ from loadtest.turns import (
     side_by_side,
 )
 from poseclient import People
-from poseserve.columns import columns
+from poseclient.columns import columns
+from poseserve.deployment import FORMATS, PRECISIONS, Deployment
 from poseserve.in_process import InProcess
-from poseserve.repository import FORMATS, PRECISIONS, Deployment
-from poseserve.server import Server
+from poseserve.serving.server import Server
 from poseserve.tune import describe
 
 HEADERS = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": "0"}

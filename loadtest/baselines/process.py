@@ -16,7 +16,7 @@ from pathlib import Path
 from loadtest.baselines.environment import PYTHON, ROOT
 from loadtest.baselines.settings import READY, Settings
 from loadtest.turns import server_settings
-from poseserve import keeper
+from poseserve.serving import supervisor
 
 Command = Callable[[Settings, int], list[str]]
 
@@ -55,7 +55,7 @@ class Baseline:
     def __enter__(self) -> Baseline:
         self._log = tempfile.NamedTemporaryFile()
         self._keeper = subprocess.Popen(
-            [sys.executable, "-I", keeper.__file__, tempfile.mkdtemp(prefix="baseline-"), *self._command],
+            [sys.executable, "-I", supervisor.__file__, tempfile.mkdtemp(prefix="baseline-"), *self._command],
             bufsize=0,
             cwd=ROOT,
             env=os.environ | server_settings() | self._settings.environment(),

@@ -12,7 +12,7 @@ import torch
 
 from poseclient import People
 from poseserve.in_process import InProcess
-from poseserve.repository import read_repository
+from poseserve.repository.installed import read_repository
 
 VARIABLE = "BASELINE"  # of the environment: processes that a server starts have it too
 READY = "this worker is ready"

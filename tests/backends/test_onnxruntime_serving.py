@@ -20,12 +20,13 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.grpc import model_config_pb2 as pb
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from poseserve import config
 from poseserve.catalogue import Network
-from poseserve.contracts import PoseContract, StrideHeatmaps
-from poseserve.export_onnx import export_onnx
-from poseserve.repository import Deployment, Installed
-from poseserve.server import BACKENDS, Server
+from poseserve.deployment import Deployment
+from poseserve.export.onnx import export_onnx
+from poseserve.networks.contracts import PoseContract, StrideHeatmaps
+from poseserve.repository import config
+from poseserve.repository.installed import Installed
+from poseserve.serving.server import BACKENDS, Server
 
 TYPES = {
     "BOOL": ("bool", np.bool_),

@@ -18,11 +18,12 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from poseserve.catalogue import Network
-from poseserve.config import network_files
-from poseserve.contracts import PoseContract, StrideHeatmaps, UdpHeatmaps
-from poseserve.export_onnx import export_onnx
-from poseserve.repository import Deployment, Installed
-from poseserve.server import Server
+from poseserve.deployment import Deployment
+from poseserve.export.onnx import export_onnx
+from poseserve.networks.contracts import PoseContract, StrideHeatmaps, UdpHeatmaps
+from poseserve.repository.config import network_files
+from poseserve.repository.installed import Installed
+from poseserve.serving.server import Server
 
 BATCHES = "max_batch_size: 8 "
 MERGED = BATCHES + "dynamic_batching { preferred_batch_size: 4 max_queue_delay_microseconds: 20000000 } "

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from tritonclient.grpc import InferenceServerClient
 
-from poseserve.server import Server
+from poseserve.serving.server import Server
 
 
 class Negative(nn.Module):

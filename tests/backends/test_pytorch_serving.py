@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from poseserve.server import Server
+from poseserve.serving.server import Server
 
 TYPES = {
     "BOOL": np.bool_,

@@ -6,7 +6,7 @@ import socket
 import numpy as np
 import pytest
 
-from poseclient import AsyncPoseClient, PoseClient, PoseServerError
+from poseclient import AsyncPoseClient, PoseClient, RequestError
 
 
 @pytest.fixture(params=["grpc", "http"])
@@ -52,7 +52,7 @@ def test_refusals_come_in_the_servers_own_words(url):
         async with AsyncPoseClient(url) as client:
             await client.detect(b"no image")
 
-    with pytest.raises(PoseServerError, match="accepted") as refusal:
+    with pytest.raises(RequestError, match="accepted") as refusal:
         asyncio.run(ask())
     assert refusal.value.status == "INVALID_ARGUMENT"
 
@@ -77,7 +77,7 @@ def test_no_server_is_named_with_its_url(scheme):
             assert not await client.is_ready()
             await client.pose(b"jpeg")
 
-    with pytest.raises(PoseServerError, match=f"{url} is unavailable") as failure:
+    with pytest.raises(RequestError, match=f"{url} is unavailable") as failure:
         asyncio.run(ask())
     assert failure.value.status == "UNAVAILABLE"
 
@@ -90,6 +90,6 @@ def test_a_silent_server_costs_no_more_than_the_timeout(scheme):
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(PoseServerError, match=f"{url} did not answer within 0.2 s") as failure:
+        with pytest.raises(RequestError, match=f"{url} did not answer within 0.2 s") as failure:
             asyncio.run(ask(url))
     assert failure.value.status == "DEADLINE_EXCEEDED"

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from poseclient import PoseClient, PoseServerError
+from poseclient import PoseClient, RequestError
 
 
 @pytest.fixture(params=["grpc", "http"])
@@ -70,10 +70,10 @@ def test_limits_reach_the_server(client, scene):
 
 
 def test_refusals_come_in_the_servers_own_words(client, scene):
-    with pytest.raises(PoseServerError, match="accepted") as refusal:
+    with pytest.raises(RequestError, match="accepted") as refusal:
         client.detect(b"no image")
     assert refusal.value.status == "INVALID_ARGUMENT"
-    with pytest.raises(PoseServerError, match="score_threshold") as refusal:
+    with pytest.raises(RequestError, match="score_threshold") as refusal:
         client.detect(scene.jpeg, score_threshold=2.0)
     assert refusal.value.status == "INVALID_ARGUMENT"
     assert str(refusal.value) == refusal.value.message
@@ -81,15 +81,15 @@ def test_refusals_come_in_the_servers_own_words(client, scene):
 
 def test_an_unknown_model_is_not_found(client, scene):
     for ask in (client.detect, client.pose, client.parts):
-        with pytest.raises(PoseServerError, match="nobody") as refusal:
+        with pytest.raises(RequestError, match="nobody") as refusal:
             ask(scene.jpeg, model="nobody")
         assert refusal.value.status == "NOT_FOUND"
 
 
 def test_a_model_with_other_outputs_is_named_so(client, scene):
-    with pytest.raises(PoseServerError, match="'detect' names no keypoint_set"):
+    with pytest.raises(RequestError, match="'detect' names no keypoint_set"):
         client.pose(scene.jpeg, model="detect")
-    with pytest.raises(PoseServerError, match="unexpected inference output 'MASK' for model 'detect'"):
+    with pytest.raises(RequestError, match="unexpected inference output 'MASK' for model 'detect'"):
         client.parts(scene.jpeg, model="detect")
 
 
@@ -128,7 +128,7 @@ def test_no_server_is_named_with_its_url(scheme, dead_address):
     url = f"{scheme}://{dead_address}"
     with PoseClient(url) as client:
         assert not client.is_ready()
-        with pytest.raises(PoseServerError, match=f"{url} is unavailable: .*refused") as failure:
+        with pytest.raises(RequestError, match=f"{url} is unavailable: .*refused") as failure:
             client.pose(b"jpeg")
     assert failure.value.status == "UNAVAILABLE"
 
@@ -138,7 +138,7 @@ def test_a_silent_server_costs_no_more_than_the_timeout(scheme, silent_address):
     url = f"{scheme}://{silent_address}"
     with PoseClient(url, timeout=0.2) as client:
         assert not client.is_ready()
-        with pytest.raises(PoseServerError, match=f"{url} did not answer within 0.2 s") as failure:
+        with pytest.raises(RequestError, match=f"{url} did not answer within 0.2 s") as failure:
             client.detect(b"jpeg")
     assert failure.value.status == "DEADLINE_EXCEEDED"
 

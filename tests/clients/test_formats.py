@@ -32,13 +32,13 @@ def two():
 @pytest.fixture
 def masked(two):
     """Two people with the parts of two classes, and one part that is nobody's."""
-    mask, owners = np.zeros((2, 6, 8), np.uint8)
-    mask[1:4, 2:5], owners[1:4, 2:5] = 21, 1
-    mask[4, 2:8], owners[4, 2:8] = 3, 1
-    mask[4:6, 0:2], owners[4:6, 0:2] = 21, 2
+    mask, instance_ids = np.zeros((2, 6, 8), np.uint8)
+    mask[1:4, 2:5], instance_ids[1:4, 2:5] = 21, 1
+    mask[4, 2:8], instance_ids[4, 2:8] = 3, 1
+    mask[4:6, 0:2], instance_ids[4:6, 0:2] = 21, 2
     mask[0, 7] = 5
-    owners[0, 0] = 2  # background, whatever it is called
-    return replace(two, mask=mask, class_set="sapiens_28", owners=owners)
+    instance_ids[0, 0] = 2  # background, whatever it is called
+    return replace(two, mask=mask, class_set="sapiens_28", instance_ids=instance_ids)
 
 
 def test_coco_results_have_a_flat_list_and_a_box_of_width_and_height(two):
@@ -62,11 +62,11 @@ def test_coco_results_rank_poses_by_the_score_of_the_pose(two):
 def test_a_segmentation_decodes_to_the_pixels_of_its_person(masked):
     rows = json.loads(json.dumps(coco_results(masked, 1)))
     for i, row in enumerate(rows, 1):
-        np.testing.assert_array_equal(coco.decode(row["segmentation"]), masked.owners == i)
+        np.testing.assert_array_equal(coco.decode(row["segmentation"]), masked.instance_ids == i)
 
 
 def test_without_owners_there_is_no_segmentation(masked):
-    assert all("segmentation" not in row for row in coco_results(replace(masked, owners=None), 1))
+    assert all("segmentation" not in row for row in coco_results(replace(masked, instance_ids=None), 1))
 
 
 def test_panoptic_segments_are_one_class_of_one_person(masked):
@@ -87,7 +87,7 @@ def test_panoptic_pixels_decode_to_the_ids_of_the_segments(masked):
     np.testing.assert_array_equal(ids > 0, masked.mask > 0)
     for segment in segments:
         owner = 0 if segment["instance"] is None else segment["instance"] + 1
-        chosen = (masked.mask == segment["category_id"]) & (masked.owners == owner)
+        chosen = (masked.mask == segment["category_id"]) & (masked.instance_ids == owner)
         np.testing.assert_array_equal(ids == segment["id"], chosen)
 
 
@@ -98,8 +98,8 @@ def test_an_empty_mask_has_no_segments(masked):
 
 
 def test_panoptic_needs_owners(masked):
-    with pytest.raises(ValueError, match="owners"):
-        coco_panoptic(replace(masked, owners=None))
+    with pytest.raises(ValueError, match="instance_ids"):
+        coco_panoptic(replace(masked, instance_ids=None))
 
 
 def test_categories_are_the_classes_without_background():

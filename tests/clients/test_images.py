@@ -8,8 +8,8 @@ import PIL.Image
 import pytest
 
 from poseclient.images import decode_image, encode_image, image_size, read_image, write_image
-from poseserve.config import MAX_PIXELS, MAX_SIDE
 from poseserve.in_process import step_module
+from poseserve.repository.config import MAX_PIXELS, MAX_SIDE
 
 
 @pytest.fixture

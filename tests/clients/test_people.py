@@ -53,11 +53,11 @@ def test_boxes_without_keypoints_are_selected_too(three):
 
 
 def test_what_belonged_to_others_is_nobodys_in_a_selection(three):
-    owners = np.array([[0, 1, 2, 3]], np.uint8)
-    masked = replace(three, owners=owners, mask=owners, pose_scores=three.scores / 2)
-    assert masked[[2, 0]].owners.tolist() == [[0, 2, 0, 1]]
+    instance_ids = np.array([[0, 1, 2, 3]], np.uint8)
+    masked = replace(three, instance_ids=instance_ids, mask=instance_ids, pose_scores=three.scores / 2)
+    assert masked[[2, 0]].instance_ids.tolist() == [[0, 2, 0, 1]]
     assert masked[[2, 0]].pose_scores.tolist() == masked.pose_scores[[2, 0]].tolist()
-    assert masked[:0].owners.tolist() == [[0, 0, 0, 0]]
+    assert masked[:0].instance_ids.tolist() == [[0, 0, 0, 0]]
     assert masked[[2, 0]].mask is masked.mask
 
 

@@ -9,7 +9,7 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-from poseclient import PoseServerError, calls
+from poseclient import RequestError, calls
 from poseclient.keypoints import keypoint_set
 from poseclient.protocol import Endpoint, box_rows, described, infer_inputs, tensor
 
@@ -80,7 +80,7 @@ def test_a_configuration_says_the_same_over_both_protocols():
     assert described(message).label("keypoint_set") == "coco_17"
     assert "BOXES" in described(message).outputs
     for silent in (message, as_dict, {"name": "pose"}):
-        with pytest.raises(PoseServerError, match="'pose' names no class_set"):
+        with pytest.raises(RequestError, match="'pose' names no class_set"):
             described(silent).label("class_set")
 
 
@@ -100,10 +100,10 @@ def test_an_answer_is_an_array_of_its_own():
     scores = tensor(answer, "SCORES")
     scores[0] = 1
     assert scores.tolist() == [1, 0.25]
-    with pytest.raises(PoseServerError, match="no output MASK"):
+    with pytest.raises(RequestError, match="no output MASK"):
         tensor(answer, "MASK")
 
 
 def test_an_error_survives_the_way_between_processes():
-    error = pickle.loads(pickle.dumps(PoseServerError("the image is empty", "INVALID_ARGUMENT")))
+    error = pickle.loads(pickle.dumps(RequestError("the image is empty", "INVALID_ARGUMENT")))
     assert (str(error), error.message, error.status) == ("the image is empty",) * 2 + ("INVALID_ARGUMENT",)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from poseclient.keypoints import keypoint_set
-from poseserve.contracts import FlipTest
-from poseserve.export import refuse_device_literals
+from poseserve.export.torchscript import refuse_device_literals
 from poseserve.families import sapiens
+from poseserve.networks.contracts import FlipTest
 
 OFFICIAL = {"pose": ("pose", 308), "parts": ("seg", 28), "depth": ("depth", 1), "normals": ("normal", 3)}
 SMALL = (96, 3, 4)  # width, blocks, attention heads of the golden variants

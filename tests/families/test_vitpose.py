@@ -8,7 +8,7 @@ import golden
 import pytest
 import torch
 
-from poseserve.export import refuse_device_literals
+from poseserve.export.torchscript import refuse_device_literals
 from poseserve.families import vitpose
 
 

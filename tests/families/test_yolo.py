@@ -12,13 +12,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from poseserve import zoo
 from poseserve.catalogue import CATALOGUE
-from poseserve.contracts import DetectorContract, Normalise
-from poseserve.export import ExportError, export
-from poseserve.export_onnx import export_onnx
+from poseserve.deployment import Deployment
+from poseserve.errors import ExportError
+from poseserve.export.onnx import export_onnx
+from poseserve.export.torchscript import export
 from poseserve.families import yolo
-from poseserve.repository import Deployment
+from poseserve.networks import build
+from poseserve.networks.contracts import DetectorContract, Normalise
 
 INPUT = (64, 64)
 
@@ -137,7 +138,7 @@ def exported_onnx(tmp_path):
 
 def contract(path, layout: str) -> nn.Module:
     network = replace(CATALOGUE["rtmdet-m"], name="my-yolo", family="yolo", size=layout, input_size=INPUT)
-    return zoo.load(network, path, Deployment(format="onnx"))
+    return build.load(network, path, Deployment(format="onnx"))
 
 
 def served(contract: nn.Module, folder) -> Tensor:

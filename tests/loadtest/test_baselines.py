@@ -15,8 +15,8 @@ from loadtest.baselines.process import Baseline, fastapi_command, litserve_comma
 from loadtest.baselines.settings import Settings, read_settings
 from loadtest.load import Answer
 from loadtest.turns import check_server, shares
-from poseserve.catalogue import ROOT
 from poseserve.in_process import InProcess
+from poseserve.repository.folders import ROOT
 
 SETTINGS = Settings(workers=1, threads=1, at_once=2, wait=0.01, root=str(ROOT))
 

@@ -14,7 +14,8 @@ from torch import nn
 
 from loadtest import gpu
 from loadtest.gpu import Part, Row
-from poseserve.catalogue import CATALOGUE, ROOT
+from poseserve.catalogue import CATALOGUE
+from poseserve.repository.folders import ROOT
 
 CPU = torch.device("cpu")
 SMALL = CATALOGUE["vitpose-s-coco_25"]

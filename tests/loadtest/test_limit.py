@@ -6,7 +6,7 @@ import pytest
 from demo.evaluate import evaluation_scene
 from loadtest.limit import best, summary
 from loadtest.turns import Way
-from poseserve.columns import columns
+from poseclient.columns import columns
 from poseserve.in_process import InProcess
 
 

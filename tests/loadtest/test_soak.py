@@ -11,7 +11,7 @@ from tritonclient.grpc import InferenceServerClient
 from loadtest import soak
 from loadtest.machine import cpu_seconds, resident_bytes
 from loadtest.triton_statistics import read_counters, steps
-from poseserve.catalogue import ENSEMBLE
+from poseserve.repository.folders import ENSEMBLE
 
 # A process that holds 64 MB, and its fork that shares them.
 SHARING = """

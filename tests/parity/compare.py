@@ -8,18 +8,17 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import golden
-import mmdet
 import torch
 from torch import Tensor, nn
 
-from poseserve import mmdet_export
-from poseserve.contracts import Normalise
-from poseserve.export import export
-from poseserve.families import rtmdet
+from poseserve.export.torchscript import export
+from poseserve.families import mmdet, rtmdet
 from poseserve.families.boxes import best_rows
+from poseserve.networks.contracts import Normalise
 
 SIZE = 320
 PIXELS = torch.from_numpy(golden.image(2, SIZE, SIZE))
@@ -29,7 +28,7 @@ def person_config(base: str, folder: Path) -> Path:
     """A config of the wheel for one class, whose answer is the 100 best boxes before suppression."""
     path = folder / "config.py"
     path.write_text(
-        f"_base_ = {str(Path(mmdet.__file__).parent / '.mim' / 'configs' / base)!r}\n"
+        f"_base_ = {str(Path(find_spec('mmdet').origin).parent / '.mim' / 'configs' / base)!r}\n"
         "test = dict(nms_pre=1000, min_bbox_size=0, score_thr=0.05, nms=None, max_per_img=100)\n"
         "model = dict(bbox_head=dict(num_classes=1), test_cfg=dict(_delete_=True, **test))\n"
     )
@@ -56,7 +55,7 @@ def fill(network: nn.Module, images: Tensor) -> None:
 
 def prepared(model: nn.Module) -> dict:
     """The images as mmdet's own preprocessing hands them to its network."""
-    from mmdet.structures import DetDataSample  # after mmdet_export has stood in for the operators
+    from mmdet.structures import DetDataSample  # after families/mmdet.py has stood in for the operators
 
     samples = [DetDataSample(metainfo={"img_shape": (SIZE, SIZE), "scale_factor": (1.0, 1.0)}) for _ in PIXELS]
     return model.data_preprocessor(
@@ -74,7 +73,7 @@ def boxes_and_scores(rows: Tensor, model: nn.Module) -> dict[str, Tensor]:
 
 def compare_rtmdet(folder: Path) -> dict[str, Tensor]:
     """The plain RTMDet-m with mmdet's, tensor by tensor."""
-    theirs = mmdet_export.official(person_config("rtmdet/rtmdet_m_8xb32-300e_coco.py", folder))
+    theirs = mmdet.official(person_config("rtmdet/rtmdet_m_8xb32-300e_coco.py", folder))
     ours, decode = rtmdet.build("m", "detector", 1).eval(), rtmdet.Decode((SIZE, SIZE))
     images = Normalise()(PIXELS).contiguous()
     fill(ours, images)
@@ -84,20 +83,20 @@ def compare_rtmdet(folder: Path) -> dict[str, Tensor]:
     rows = best_rows(*decode.boxes(raw), SIZE, SIZE, iou=1.0)
     return {
         "images": images.flip(1) - inputs,
-        "logits": raw[..., :1] - mmdet_export.rows(classes),
-        "distances": raw[..., 1:].exp() * decode.strides - mmdet_export.rows(distances),
+        "logits": raw[..., :1] - mmdet.rows(classes),
+        "distances": raw[..., 1:].exp() * decode.strides - mmdet.rows(distances),
         **boxes_and_scores(rows, theirs),
     }
 
 
 def compare_export(base: str, folder: Path) -> dict[str, Tensor]:
-    """A detector as mmdet_export and export make it from config and checkpoint, with mmdet's own."""
+    """A detector as families/mmdet.py and export make it from config and checkpoint, with mmdet's own."""
     config = person_config(base, folder)
-    theirs = mmdet_export.official(config)
+    theirs = mmdet.official(config)
     fill(theirs, prepared(theirs)["inputs"])
     checkpoint, file = folder / "checkpoint.pth", folder / "model.pt"
     torch.save({"meta": {}, "state_dict": theirs.state_dict()}, checkpoint)
-    export(mmdet_export.build(config, checkpoint, input_size=(SIZE, SIZE)), (PIXELS,), file)
+    export(mmdet.build(config, checkpoint, input_size=(SIZE, SIZE)), (PIXELS,), file)
     ours = torch.jit.load(str(file))
     raw = ours.network(ours.normalise(PIXELS).contiguous())
     return boxes_and_scores(best_rows(raw[..., :4], raw[..., 4], SIZE, SIZE, iou=1.0), theirs)

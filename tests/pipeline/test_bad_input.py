@@ -16,7 +16,7 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from poseclient import PoseClient, PoseServerError
+from poseclient import PoseClient, RequestError
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def resident_bytes(server) -> int:
 @pytest.mark.parametrize("kind", BAD_IMAGES)
 def test_a_bad_image_is_refused(client, server, scene, kind, ensemble):
     before = resident_bytes(server)
-    with pytest.raises(PoseServerError, match="accepted") as refusal:
+    with pytest.raises(RequestError, match="accepted") as refusal:
         getattr(client, ensemble)(BAD_IMAGES[kind](scene))
     assert refusal.value.status == "INVALID_ARGUMENT"
     assert resident_bytes(server) - before < 200e6
@@ -76,13 +76,13 @@ def test_a_bad_image_is_refused(client, server, scene, kind, ensemble):
     ids=str,
 )
 def test_a_bad_box_is_refused_and_named(client, scene, box):
-    with pytest.raises(PoseServerError, match=r"(?s)row 1 .*accepted") as refusal:
+    with pytest.raises(RequestError, match=r"(?s)row 1 .*accepted") as refusal:
         client.pose_in_boxes(scene.jpeg, [[10, 10, 50, 90], box])
     assert refusal.value.status == "INVALID_ARGUMENT"
 
 
 def test_too_many_boxes_are_refused(client, scene):
-    with pytest.raises(PoseServerError, match="at most 100") as refusal:
+    with pytest.raises(RequestError, match="at most 100") as refusal:
         client.pose_in_boxes(scene.jpeg, np.tile([10.0, 10.0, 50.0, 90.0], (101, 1)))
     assert refusal.value.status == "INVALID_ARGUMENT"
 
@@ -93,7 +93,7 @@ def test_too_many_boxes_are_refused(client, scene):
     ids=str,
 )
 def test_a_parameter_out_of_range_is_refused(client, scene, parameters):
-    with pytest.raises(PoseServerError, match=f"{next(iter(parameters))}.*accepted") as refusal:
+    with pytest.raises(RequestError, match=f"{next(iter(parameters))}.*accepted") as refusal:
         client.pose(scene.jpeg, **parameters)
     assert refusal.value.status == "INVALID_ARGUMENT"
 

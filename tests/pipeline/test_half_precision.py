@@ -16,15 +16,17 @@ from demo.evaluate import Scores, evaluation_scene, ground_truth, keypoint_ap, o
 from demo.networks import CentrePeaks, Detector, Parts, Pose
 from demo.scene import Scene
 from poseclient import People, PoseClient
-from poseserve import zoo
-from poseserve.catalogue import CATALOGUE, FOLDERS, MODEL_REPOSITORY, ROOT
-from poseserve.config import write_configs
-from poseserve.contracts import DetectorContract, Normalise
-from poseserve.export import export, fold_batch_norms
-from poseserve.export_onnx import export_onnx
+from poseserve.catalogue import CATALOGUE
+from poseserve.deployment import Deployment
+from poseserve.export.onnx import export_onnx
+from poseserve.export.torchscript import export, fold_batch_norms
 from poseserve.in_process import InProcess
-from poseserve.repository import Deployment, Installed, read_repository
-from poseserve.server import Server
+from poseserve.networks import build
+from poseserve.networks.contracts import DetectorContract, Normalise
+from poseserve.repository.config import write_configs
+from poseserve.repository.folders import FOLDERS, MODEL_REPOSITORY, ROOT
+from poseserve.repository.installed import Installed, read_repository
+from poseserve.serving.server import Server
 
 NETWORKS: dict[str, type[nn.Module]] = {"detector": Detector, "pose": Pose, "parts": Parts}
 SOME = 5  # scenes
@@ -43,14 +45,14 @@ def contract(task: str, precision: str) -> nn.Module:
     names = (name.removeprefix("network.").replace(".parametrizations.weight.original", ".weight") for name in state)
     network.load_state_dict({name: value.float() for name, value in zip(names, state.values(), strict=True)})
     if task == "detector":
-        dtype = zoo.DTYPES[precision]
+        dtype = build.DTYPES[precision]
         return DetectorContract(network.to(dtype), torch.jit.script(CentrePeaks()), Normalise(dtype=dtype))
-    return zoo.contract(CATALOGUE[f"demo_{task}"], network, precision, flip_test=True)
+    return build.contract(CATALOGUE[f"demo_{task}"], network, precision, flip_test=True)
 
 
 def exported(task: str, precision: str, folder: Path) -> Path:
     path = model_file(folder, task)
-    export(contract(task, precision), zoo.example(CATALOGUE[f"demo_{task}"]), path)
+    export(contract(task, precision), build.example(CATALOGUE[f"demo_{task}"]), path)
     return path
 
 
@@ -71,7 +73,7 @@ def on_openvino(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoseClient
         shutil.copytree(ROOT / name, root / name)
     network = CATALOGUE["demo_pose"]
     repository = read_repository(root).with_network(Installed(network, Deployment("bf16", "openvino")))
-    export_onnx(contract("pose", "fp32"), zoo.example(network), repository.model_file(network.name))
+    export_onnx(contract("pose", "fp32"), build.example(network), repository.model_file(network.name))
     write_configs(repository)
     with (
         Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server,
@@ -89,7 +91,7 @@ def median_move(before: Iterable[People], after: Iterable[People]) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("task", NETWORKS)
 def test_files_are_half_as_large(task, tmp_path):
-    sizes = {precision: exported(task, precision, tmp_path / precision).stat().st_size for precision in zoo.DTYPES}
+    sizes = {precision: exported(task, precision, tmp_path / precision).stat().st_size for precision in build.DTYPES}
     assert max(sizes["bf16"], sizes["fp16"]) < 0.55 * sizes["fp32"]
 
 

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poseclient import PoseClient, add_keypoint_set
-from poseserve.catalogue import FOLDERS, ROOT, Network
-from poseserve.config import write_configs
-from poseserve.contracts import (
+from poseserve.catalogue import Network
+from poseserve.export.torchscript import export
+from poseserve.in_process import InProcess
+from poseserve.networks.build import example
+from poseserve.networks.contracts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Depth,
@@ -29,11 +31,10 @@ from poseserve.contracts import (
     PoseContract,
     UdpHeatmaps,
 )
-from poseserve.export import export
-from poseserve.in_process import InProcess
-from poseserve.repository import Installed, Repository, read_repository
-from poseserve.server import Server
-from poseserve.zoo import example
+from poseserve.repository.config import write_configs
+from poseserve.repository.folders import FOLDERS, ROOT
+from poseserve.repository.installed import Installed, Repository, read_repository
+from poseserve.serving.server import Server
 
 MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
 SPOTS = {"names": ["red", "green", "blue"]}

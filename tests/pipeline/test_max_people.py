@@ -14,15 +14,17 @@ from tritonclient.grpc import InferenceServerClient
 
 from demo.coco import write_dataset
 from demo.evaluate import evaluation_scene
-from poseclient import PoseClient, PoseServerError, evaluate
-from poseserve.catalogue import FOLDERS, ROOT, Network
+from poseclient import PoseClient, RequestError, evaluate
+from poseserve.catalogue import Network
 from poseserve.cli import main
-from poseserve.config import write_configs
-from poseserve.contracts import PoseContract, UdpHeatmaps
-from poseserve.export import export
-from poseserve.repository import Deployment, Installed, read_repository
-from poseserve.server import Server
-from poseserve.zoo import example
+from poseserve.deployment import Deployment
+from poseserve.export.torchscript import export
+from poseserve.networks.build import example
+from poseserve.networks.contracts import PoseContract, UdpHeatmaps
+from poseserve.repository.config import write_configs
+from poseserve.repository.folders import FOLDERS, ROOT
+from poseserve.repository.installed import Installed, read_repository
+from poseserve.serving.server import Server
 
 FEW = Network("few", "pose", (64, 48), "coco_17")
 
@@ -56,7 +58,7 @@ def test_its_answers_are_about_the_best_two(client, scene):
 
 def test_it_refuses_three_boxes(client, scene):
     boxes = client.detect(scene.jpeg).boxes[:3]
-    with pytest.raises(PoseServerError, match="BOXES has 3 rows; accepted are at most 2"):
+    with pytest.raises(RequestError, match="BOXES has 3 rows; accepted are at most 2"):
         client.pose_in_boxes(scene.jpeg, boxes, model="pose_in_boxes.few")
     assert len(client.pose_in_boxes(scene.jpeg, boxes)) == 3
 

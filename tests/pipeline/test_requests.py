@@ -11,7 +11,7 @@ import pytest
 import tritonclient.grpc
 
 from demo.scene import render_scene
-from poseclient import AsyncPoseClient, PoseClient, PoseServerError
+from poseclient import AsyncPoseClient, PoseClient, RequestError
 from poseserve.catalogue import DETECTIONS
 
 
@@ -146,5 +146,5 @@ def test_a_failed_request_leaves_its_neighbours_alone(server, scene):
             if i % 3:
                 np.testing.assert_allclose(future.result().keypoints, expected, atol=0.05)
             else:
-                with pytest.raises(PoseServerError, match="accepted"):
+                with pytest.raises(RequestError, match="accepted"):
                     future.result()

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from poseserve.checkpoints import CheckpointError, load_strict, read
+from poseserve.errors import CheckpointError
+from poseserve.weights.checkpoints import load_strict, read
 
 # The legacy exporter and TorchScript say that they are deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

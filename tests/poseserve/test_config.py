@@ -8,9 +8,11 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from poseserve.catalogue import CATALOGUE, REPOSITORIES, ROOT, Network
-from poseserve.config import config_files, network_config, step_configs
-from poseserve.repository import Deployment, Installed, Repository, read_repository
+from poseserve.catalogue import CATALOGUE, Network
+from poseserve.deployment import Deployment
+from poseserve.repository.config import config_files, network_config, step_configs
+from poseserve.repository.folders import REPOSITORIES, ROOT
+from poseserve.repository.installed import Installed, Repository, read_repository
 
 SHIPPED = read_repository()
 FILES = config_files(SHIPPED)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from poseserve.chunks import map_rows
-from poseserve.contracts import (
+from poseserve.networks.batch_sizes import map_rows
+from poseserve.networks.contracts import (
     Depth,
     DetectorContract,
     FlipTest,

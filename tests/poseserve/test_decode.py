@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from poseserve.decode import decode_quarter, decode_simdr, decode_udp, to_image
+from poseserve.families.decode import decode_quarter, decode_simdr, decode_udp, to_image
 
 GOLDEN = Path(__file__).parents[1] / "data" / "decode.golden.npz"  # made by the families' official post-processing
 NOISE = torch.randn(4, 50, 64, 48, generator=torch.Generator().manual_seed(0)) * 3

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from poseserve.contracts import DetectorContract, ImageContract, RankedClasses
-from poseserve.export import ExportError, export, fold_batch_norms, refuse_device_literals
-from poseserve.repository import read_repository
+from poseserve.errors import ExportError
+from poseserve.export.torchscript import export, fold_batch_norms, refuse_device_literals
+from poseserve.networks.contracts import DetectorContract, ImageContract, RankedClasses
+from poseserve.repository.installed import read_repository
 
 IMAGES = torch.randint(0, 256, (3, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

@@ -11,7 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from poseserve.contracts import (
+from poseserve.errors import ExportError
+from poseserve.export.onnx import export_onnx
+from poseserve.families import posehrnet, rtmdet, sapiens, sapiens2, vitpose
+from poseserve.networks.contracts import (
     Depth,
     DetectorContract,
     Features,
@@ -28,9 +31,6 @@ from poseserve.contracts import (
     StrideHeatmaps,
     UdpHeatmaps,
 )
-from poseserve.export import ExportError
-from poseserve.export_onnx import export_onnx
-from poseserve.families import posehrnet, rtmdet, sapiens, sapiens2, vitpose
 
 HEIGHT, WIDTH = 128, 64
 GRID = (HEIGHT // 16, WIDTH // 16)
@@ -191,7 +191,7 @@ def test_half_precision_stays_close(tmp_path):
 
 
 def test_weights_of_a_large_network_lie_beside_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("poseserve.export_onnx.MAX_BYTES", 100)
+    monkeypatch.setattr("poseserve.export.onnx.MAX_BYTES", 100)
     contract = CONTRACTS["sapiens pose"]()
     export_onnx(contract, inputs(contract, 1), tmp_path / "model.onnx")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "model.onnx.data"]

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from hub import Hub
 
-from poseserve import disk, fetch
 from poseserve.catalogue import CC_BY_NC, SAPIENS2
-from poseserve.disk import DiskFullError
-from poseserve.fetch import FetchError, LicenceError, accept_licence, fetch_url, find_local
+from poseserve.errors import DiskFullError, FetchError, LicenceError
+from poseserve.weights import disk, fetch
+from poseserve.weights.fetch import accept_licence, fetch_url, find_local
 
 CONTENT = random.Random(0).randbytes(4 << 20)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -115,7 +115,7 @@ SCRIPT = """
 import json, sys
 from poseserve.catalogue import CC_BY_NC, SAPIENS2
 from poseserve.errors import PoseserveError
-from poseserve.fetch import fetch_hub
+from poseserve.weights.fetch import fetch_hub
 try:
     print(fetch_hub("owner/network", "folder/network.pth", **json.loads(sys.argv[1])))
 except PoseserveError as error:

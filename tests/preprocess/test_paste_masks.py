@@ -12,7 +12,7 @@ from resize import region
 from torch.nn import functional as F
 
 from demo.scene import render_scene
-from poseserve.contracts import RankedClasses
+from poseserve.networks.contracts import RankedClasses
 
 
 def parts(mask: np.ndarray) -> np.ndarray:
@@ -68,18 +68,20 @@ def test_the_mask_is_that_of_logits_interpolated_to_the_size_of_the_image(seed, 
 def test_overlapping_crops_meet_half_way():
     masks = np.stack([full(1), full(2)])
     regions = [[30.0, 50.0, 40.0, 60.0], [50.0, 50.0, 40.0, 60.0]]
-    image, owners = paste(parts(masks), np.array(regions), 100, 100)
+    image, instance_ids = paste(parts(masks), np.array(regions), 100, 100)
     assert (image[50, 11:40] == 1).all()
     assert (image[50, 41:70] == 2).all()
-    np.testing.assert_array_equal(owners, image)
+    np.testing.assert_array_equal(instance_ids, image)
 
 
 def test_background_belongs_to_nobody():
     mask = full(0)
     mask[:, 20:] = 9
-    image, owners = paste(parts(np.stack([full(0), mask])), np.array([[20.0, 30, 40, 60], [60, 30, 40, 60]]), 64, 100)
-    assert set(np.unique(owners)) == {0, 2}
-    np.testing.assert_array_equal(owners > 0, image == 9)
+    image, instance_ids = paste(
+        parts(np.stack([full(0), mask])), np.array([[20.0, 30, 40, 60], [60, 30, 40, 60]]), 64, 100
+    )
+    assert set(np.unique(instance_ids)) == {0, 2}
+    np.testing.assert_array_equal(instance_ids > 0, image == 9)
 
 
 def test_a_small_crop_inside_a_large_one_is_seen():
@@ -93,9 +95,9 @@ def test_a_small_crop_inside_a_large_one_is_seen():
 
 @pytest.mark.parametrize("region", [[0.0, 0.0, 0.0, 0.0], [5.0, 5.0, 0.0, 9.0], [5.0, 5.0, np.nan, 9.0]])
 def test_nobody_leaves_the_image_empty(region):
-    image, owners = paste(parts(full(7)[None]), np.array([region], np.float32), 20, 30)
+    image, instance_ids = paste(parts(full(7)[None]), np.array([region], np.float32), 20, 30)
     assert not image.any()
-    assert not owners.any()
+    assert not instance_ids.any()
 
 
 def test_a_region_outside_the_image_is_cut():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from poseserve import interpreter
+from poseserve.serving import interpreter
 
 ROOT = Path(__file__).resolve().parents[2]
 CHOOSE = ROOT / "scripts" / "choose_python.sh"
@@ -44,7 +44,7 @@ def fake(tmp_path: Path, path: Path) -> Fake:
         prelude.write_text(
             f"import runpy, sys\nsys.version_info = {(*version, 0, 'final', 0)}\nsys.argv.pop(0)\n"
             f"sys._base_executable = {str(folder / name)!r}\n{'' if library else NO_LIBRARY}\n"
-            "from poseserve import interpreter\n"
+            "from poseserve.serving import interpreter\n"
             # The library is that of the real one.
             f"interpreter.library_name = lambda: {interpreter.library_name()!r}\n"
             "sys.exit(interpreter.main())\n"

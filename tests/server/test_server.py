@@ -16,8 +16,9 @@ from traces import processes, shared_memory
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
-from poseserve import server as server_module
-from poseserve.server import Server, ServerError
+from poseserve.errors import ServerError
+from poseserve.serving import server as server_module
+from poseserve.serving.server import Server
 
 
 @pytest.fixture(autouse=True)
@@ -177,7 +178,7 @@ def test_without_any_triton_the_error_says_what_to_install(steps: Path, monkeypa
 def test_the_environment_need_not_be_activated(steps: Path) -> None:
     """A model's process finds the packages of the Python that runs the server."""
     script = (
-        "import sys; from pathlib import Path; from poseserve.server import Server\n"
+        "import sys; from pathlib import Path; from poseserve.serving.server import Server\n"
         "with Server([Path(sys.argv[1])], http_port=0, grpc_port=0, metrics_port=0): print('served')"
     )
     root = Path(server_module.__file__).parent.parent

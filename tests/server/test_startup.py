@@ -13,15 +13,16 @@ import pytest
 from models import ECHO, write_model
 from traces import processes
 
-from poseserve import interpreter, server, startup
-from poseserve.server import Server, ServerError
+from poseserve.errors import ServerError
+from poseserve.serving import interpreter, server, startup
+from poseserve.serving.server import Server
 
 SECONDS = 5.0
 LOADER = "error while loading shared libraries: libpython3.11.so.1.0: cannot open shared object file"
 SERVE = """
 import sys
 from pathlib import Path
-from poseserve.server import Server
+from poseserve.serving.server import Server
 with Server([Path(sys.argv[1])], http_port=0, grpc_port=0, metrics_port=0):
     print("served")
 """

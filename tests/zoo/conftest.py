@@ -9,7 +9,7 @@ import golden
 import pytest
 import torch
 
-from poseserve.catalogue import FOLDERS, ROOT
+from poseserve.repository.folders import FOLDERS, ROOT
 
 
 @pytest.fixture

@@ -11,14 +11,18 @@ import pytest
 import torch
 
 from poseclient import keypoint_set
-from poseserve import disk, install, zoo
-from poseserve.catalogue import CATALOGUE, FOLDERS, OFFICIAL_TASKS, ROOT, Network
+from poseserve.catalogue import CATALOGUE, OFFICIAL_TASKS, Network
 from poseserve.cli import main
 from poseserve.commands import official_weights
-from poseserve.config import network_config
-from poseserve.contracts import PoseContract
-from poseserve.costs import costs, count
-from poseserve.repository import Deployment, Installed, read_repository
+from poseserve.deployment import Deployment
+from poseserve.networks import build
+from poseserve.networks.contracts import PoseContract
+from poseserve.networks.costs import costs, count
+from poseserve.repository import install
+from poseserve.repository.config import network_config
+from poseserve.repository.folders import FOLDERS, ROOT
+from poseserve.repository.installed import Installed, read_repository
+from poseserve.weights import disk
 
 NAME = "vitpose-s-coco_25"
 
@@ -36,14 +40,14 @@ def refusal(capsys, *arguments: object) -> str:
 def test_the_installed_file_answers_as_the_network_does(root, vitpose_file):
     assert main(["add", NAME, "--checkpoint", str(vitpose_file), "--root", str(root)]) == 0
     network = CATALOGUE[NAME]
-    bare = zoo.build(network)
+    bare = build.bare(network)
     bare.load_state_dict(torch.load(vitpose_file, weights_only=True))
-    crops, regions = zoo.example(network)
+    crops, regions = build.example(network)
     crops, regions = crops.repeat(3, 1, 1, 1), regions.repeat(3, 1)
     regions[1] = 0  # nobody
     served = torch.jit.load(read_repository(root).model_file(NAME))
     with torch.inference_mode():
-        found, expected = served(crops, regions), zoo.contract(network, bare)(crops, regions)
+        found, expected = served(crops, regions), build.contract(network, bare)(crops, regions)
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
     assert found[1].eq(0).all()
 
@@ -83,7 +87,7 @@ def test_the_flip_test_is_inside_the_file(root, vitpose_file):
     assert main(["add", NAME, "--flip-test", "--checkpoint", str(vitpose_file), "--root", str(root)]) == 0
     repository = read_repository(root)
     assert repository.networks[NAME].deployment.flip_test
-    crops, regions = zoo.example(CATALOGUE[NAME])
+    crops, regions = build.example(CATALOGUE[NAME])
     served = torch.jit.load(repository.model_file(NAME))
     mirrored = keypoint_set("coco_25").mirrored
     with torch.inference_mode():
@@ -102,16 +106,16 @@ def test_a_flip_test_needs_sides(root, tmp_path, capsys):
 def test_half_precision_stays_close(root, vitpose_file):
     network = CATALOGUE[NAME]
     state = torch.load(vitpose_file, weights_only=True)
-    inputs = zoo.example(network)
+    inputs = build.example(network)
     answers = {}
     for precision in ("fp32", "bf16", "fp16"):
-        bare = zoo.build(network)
+        bare = build.bare(network)
         bare.load_state_dict(state)
-        contract = zoo.contract(network, bare, precision)
+        contract = build.contract(network, bare, precision)
         assert isinstance(contract, PoseContract)
         with torch.inference_mode():
             heatmaps = contract.network(contract.normalise(inputs[0]))
-        assert heatmaps.dtype == zoo.DTYPES[precision]
+        assert heatmaps.dtype == build.DTYPES[precision]
         answers[precision] = heatmaps.float()
     spread = answers["fp32"].std()
     assert (answers["fp16"] - answers["fp32"]).abs().mean() < 0.01 * spread
@@ -307,7 +311,7 @@ def test_another_class_of_a_detector_can_be_served(root, tmp_path, capsys):
 
 
 def test_parts_networks_may_want_people_cut_out(root, tmp_path, monkeypatch):
-    monkeypatch.setitem(zoo.BUILDERS, "sapiens", lambda network: torch.nn.Conv2d(3, network.outputs, 16, 16))
+    monkeypatch.setitem(build.BUILDERS, "sapiens", lambda network: torch.nn.Conv2d(3, network.outputs, 16, 16))
     file, own = tmp_path / "mine.pth", ["--family", "sapiens", "--size", "0.3b", "--task", "parts"]
     torch.save({"weight": torch.zeros(28, 3, 16, 16), "bias": torch.zeros(28)}, file)
     add = ["add", "mine", *own, "--classes", "sapiens_28", "--checkpoint", str(file), "--root", str(root)]
@@ -417,7 +421,7 @@ def official_layout(network: Network) -> list[tuple[str, list[int]]]:
 def test_the_official_weights_of_every_network_would_load(name):
     network = CATALOGUE[name]
     with torch.device("meta"):
-        state = zoo.build(network).state_dict()
+        state = build.bare(network).state_dict()
     assert [(key, list(value.shape)) for key, value in state.items()] == official_layout(network)
 
 
@@ -425,6 +429,6 @@ def test_features_have_the_channels_that_the_catalogue_says():
     for network in CATALOGUE.values():
         if network.task == "features":
             with torch.device("meta"), torch.no_grad():
-                features = zoo.build(network).to("meta")(torch.zeros(1, 3, *network.input_size))
+                features = build.bare(network).to("meta")(torch.zeros(1, 3, *network.input_size))
             (output,) = [o for o in network_config(Installed(network)).output if o.name == "OUTPUT__0"]
             assert list(features.shape[1:]) == list(output.dims)

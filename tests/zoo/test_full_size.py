@@ -15,10 +15,12 @@ import torch
 import tritonclient.grpc
 
 from poseclient import PoseClient
-from poseserve import checkpoints, zoo
-from poseserve.catalogue import CATALOGUE, FOLDERS
+from poseserve.catalogue import CATALOGUE
 from poseserve.cli import main
-from poseserve.server import Server
+from poseserve.networks import build
+from poseserve.repository.folders import FOLDERS
+from poseserve.serving.server import Server
+from poseserve.weights import checkpoints
 
 SMALL = {
     "vitpose-s-coco_25": "vitpose/vitpose_s",
@@ -45,10 +47,10 @@ def official_file(name: str, layout: str, folder: Path) -> Path:
     state = golden.filled(golden.layouts()[layout], gain=0.6 if "w32" in name else 1.0)
     path = folder / Path(network.checkpoint.file).name
     if network.family == "sapiens2":
-        periods = zoo.build(network).state_dict()["backbone.rope_embed.periods"]
+        periods = build.bare(network).state_dict()["backbone.rope_embed.periods"]
         safetensors.torch.save_file({**state, "backbone.rope_embed.periods": periods.float()}, path)
     elif network.family == "sapiens":
-        bare = zoo.build(network)
+        bare = build.bare(network)
         bare.load_state_dict(state)
         with torch.inference_mode():
             torch.jit.trace(bare, torch.zeros(1, 3, *network.input_size), check_trace=False).save(path)
@@ -60,10 +62,10 @@ def official_file(name: str, layout: str, folder: Path) -> Path:
 def eager(name: str, file: Path, inputs: tuple[torch.Tensor, ...]) -> np.ndarray:
     """What the network itself answers, in its contract."""
     with torch.device("meta"):
-        bare = zoo.build(CATALOGUE[name])
+        bare = build.bare(CATALOGUE[name])
     checkpoints.load_strict(bare, checkpoints.read(file), name)
     with torch.inference_mode():
-        return zoo.contract(CATALOGUE[name], bare)(*inputs).numpy()
+        return build.contract(CATALOGUE[name], bare)(*inputs).numpy()
 
 
 def served(server: Server, name: str, inputs: tuple[torch.Tensor, ...]) -> np.ndarray:
@@ -109,7 +111,7 @@ def go_the_whole_way(networks: dict[str, str], root: Path, folder: Path, image: 
         PoseClient(f"grpc://{server.grpc_url}", timeout=600) as client,
     ):
         for name, file in files.items():
-            inputs = zoo.example(CATALOGUE[name])
+            inputs = build.example(CATALOGUE[name])
             found, expected = served(server, name, inputs), eager(name, file, inputs)
             if CATALOGUE[name].task == "pose":
                 # Other numbers of threads add in another order: a near tie between two peaks may go either way.
@@ -135,7 +137,7 @@ def test_onnx_serves_what_torchscript_serves(root, vitpose_file):
     assert main(["add", name, "--checkpoint", str(vitpose_file), "--root", str(root)]) == 0
     more = ["--checkpoint", str(vitpose_file), "--format", "onnx", "--root", str(root)]
     assert main(["add", "vitpose-onnx", *own, *more]) == 0
-    inputs = zoo.example(CATALOGUE[name])
+    inputs = build.example(CATALOGUE[name])
     with Server([root / f for f in FOLDERS], http_port=0, grpc_port=0, metrics_port=0) as server:
         difference = np.abs(served(server, "vitpose-onnx", inputs) - served(server, name, inputs))
     assert (difference < 1e-2).mean() > 0.9  # two runtimes: a near tie between two peaks may go either way

@@ -10,10 +10,10 @@ import pytest
 import torch
 import tritonclient.http
 
-from poseclient import PoseClient, PoseServerError
-from poseserve.catalogue import FOLDERS
+from poseclient import PoseClient, RequestError
 from poseserve.cli import main
-from poseserve.server import Server
+from poseserve.repository.folders import FOLDERS
+from poseserve.serving.server import Server
 
 NAME = "vitpose-s-coco_25"
 
@@ -32,7 +32,7 @@ class Traffic(threading.Thread):
                 try:
                     client.pose(self.image)
                     self.answered += 1
-                except PoseServerError as error:
+                except RequestError as error:
                     self.failures.append(str(error))
 
     def __exit__(self, *_: object) -> None:
@@ -63,7 +63,7 @@ def test_add_default_and_remove_while_requests_go_on(hot, root, vitpose_file, sc
         chosen = PoseClient(url).pose(image)
         assert main(["default", "pose", "demo_pose", *at]) == 0
         assert main(["remove", "vitpose-s-coco_25", *at]) == 0
-        with pytest.raises(PoseServerError):
+        with pytest.raises(RequestError):
             PoseClient(url).pose(image, model="pose.vitpose-s-coco_25")
         restored = PoseClient(url).pose(image)
     assert added.keypoints.shape[1:] == (25, 3)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from poseserve import tune
 from poseserve.catalogue import CATALOGUE
 from poseserve.cli import main
-from poseserve.repository import Deployment, Installed, read_repository
+from poseserve.deployment import Deployment
+from poseserve.repository.installed import Installed, read_repository
 
 
 def test_instances_and_threads_share_the_cores():

@@ -43,7 +43,7 @@ class TritonPythonModel:
             sigmas = self._sigmas.get(keypoints.shape[1], np.full(keypoints.shape[1], USUAL_SIGMA))
             kept = select(similarity(keypoints, regions[:, 2:].prod(1), sigmas), scores, most)
         outputs = {"BOXES": boxes, "SCORES": inputs["SCORES"], "KEYPOINTS": keypoints, "POSE_SCORES": scores}
-        outputs = {name: array[kept] for name, array in outputs.items()} | {"KEPT": kept.astype(np.int32)}
+        outputs = {name: array[kept] for name, array in outputs.items()} | {"KEPT_INDICES": kept.astype(np.int32)}
         return {name: array for name, array in outputs.items() if name in request.requested_output_names()}
 
 

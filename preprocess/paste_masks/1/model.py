@@ -25,10 +25,10 @@ class TritonPythonModel:
     def _outputs(self, request):
         inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
         parts, regions = inputs["PARTS"], inputs["REGIONS"]
-        if "KEPT" in inputs:
-            parts, regions = parts[inputs["KEPT"]], regions[inputs["KEPT"]]
-        mask, owners = paste(parts, regions, *map(int, inputs["SIZE"]))
-        outputs = {"MASK": mask, "OWNERS": owners}
+        if "KEPT_INDICES" in inputs:
+            parts, regions = parts[inputs["KEPT_INDICES"]], regions[inputs["KEPT_INDICES"]]
+        mask, instance_ids = paste(parts, regions, *map(int, inputs["SIZE"]))
+        outputs = {"MASK": mask, "INSTANCE_IDS": instance_ids}
         wanted = request.requested_output_names()
         if "MASK_PNG" in wanted:
             outputs["MASK_PNG"] = np.array([encode(mask)], dtype=object)

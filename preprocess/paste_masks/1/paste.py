@@ -6,14 +6,14 @@ import numpy as np
 
 
 def paste(parts: np.ndarray, regions: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Class ids and owners, both u8 [height, width], where 0 is background and nobody, and owner i is row i - 1.
+    """Class ids and instance_ids, both u8 [height, width], where 0 is background and nobody, and owner i is row i - 1.
 
     parts: u8 [m, H, W, 3] of crops, as in `classes_at`; regions: [m, 4] centre x, centre y, width, height of each.
 
     The inverse of the UDP crop. Where crops overlap, each pixel belongs to the one in whose middle it lies: a
     neighbour's limb at the edge of a crop is seen better in the neighbour's own. A region without area is nobody.
     """
-    classes, owners = np.zeros((2, height, width), np.uint8)
+    classes, instance_ids = np.zeros((2, height, width), np.uint8)
     nearest = np.full((height, width), np.inf, np.float32)
     for row, (crop, (x, y, w, h)) in enumerate(zip(parts, regions.astype(np.float64), strict=True), 1):
         if not (w > 0 and h > 0):
@@ -26,9 +26,9 @@ def paste(parts: np.ndarray, regions: np.ndarray, height: int, width: int) -> tu
         own = distance < nearest[patch]
         found = classes_at(crop, crop_rows, crop_columns)
         classes[patch] = np.where(own, found, classes[patch])
-        owners[patch] = np.where(own, (found > 0) * np.uint8(row), owners[patch])
+        instance_ids[patch] = np.where(own, (found > 0) * np.uint8(row), instance_ids[patch])
         nearest[patch] = np.where(own, distance, nearest[patch])
-    return classes, owners
+    return classes, instance_ids
 
 
 def _inside(centre: float, size: float, crop_size: int, limit: int) -> tuple[np.ndarray, np.ndarray]:

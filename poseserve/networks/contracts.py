@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poseserve.chunks import CPU_ROWS, GPU_ROWS
-from poseserve.decode import decode_quarter, decode_simdr, decode_udp, to_image
+from poseserve.families.decode import decode_quarter, decode_simdr, decode_udp, to_image
+from poseserve.networks.batch_sizes import CPU_ROWS, GPU_ROWS
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 

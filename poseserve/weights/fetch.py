@@ -18,20 +18,12 @@ from huggingface_hub.errors import GatedRepoError, XetDownloadError
 from tqdm import tqdm
 
 from poseserve.catalogue import Licence
-from poseserve.disk import check_space
-from poseserve.errors import PoseserveError
+from poseserve.errors import FetchError, LicenceError
+from poseserve.weights.disk import check_space
 
 ATTEMPTS = 5  # without a byte of progress
 CHUNK = 1 << 20
 TIMEOUTS = 10, 60  # seconds until a connection stands, and between two pieces of a body
-
-
-class FetchError(PoseserveError):
-    """The file could not be fetched, or what came is not the file that was meant."""
-
-
-class LicenceError(PoseserveError):
-    """The licence of the weights was not accepted."""
 
 
 def fetch_hub(

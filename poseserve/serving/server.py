@@ -18,18 +18,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from poseserve import interpreter, keeper
-from poseserve.errors import PoseserveError
-from poseserve.startup import Startup
+from poseserve.errors import ServerError
+from poseserve.serving import interpreter, supervisor
+from poseserve.serving.startup import Startup
 
-BACKENDS = Path(__file__).resolve().parent.parent / "backends"
+BACKENDS = Path(__file__).resolve().parents[2] / "backends"
 LOG_LEVELS = ("error", "warning", "info", "verbose")
 TAIL_LINES = 40
 SIGNAL_SECONDS = 0.5
-
-
-class ServerError(PoseserveError):
-    """Triton cannot be found, did not start, or did not answer; the message holds what its log said last."""
 
 
 def _to_stderr(text: str) -> None:
@@ -149,7 +145,7 @@ class Server:
         """Nothing is in flight yet, and a Triton that waits for a process that never comes would not end in order."""
         if self._keeper is not None and self._keeper.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
-                self._keeper.stdin.write(keeper.KILL)
+                self._keeper.stdin.write(supervisor.KILL)
 
     def log_tail(self) -> str:
         """The last lines of Triton's log."""
@@ -168,7 +164,7 @@ class Server:
         command, environment = find_triton(workspace)
         with self.log_file.open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-I", keeper.__file__, workspace, *command, *self._options()],
+                [sys.executable, "-I", supervisor.__file__, workspace, *command, *self._options()],
                 bufsize=0,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -189,7 +185,7 @@ class Server:
             "--disable-auto-complete-config",
             f"--exit-on-error={exit_on_error}",
             f"--strict-readiness={exit_on_error}",
-            f"--exit-timeout-secs={keeper.DRAIN_SECONDS}",
+            f"--exit-timeout-secs={supervisor.DRAIN_SECONDS}",
             f"--backend-config=python,shm-region-prefix-name={self._workspace.name}",
             "--backend-config=python,stub-timeout-seconds=120",  # torch is slow to import on a busy machine
             "--log-error=true",

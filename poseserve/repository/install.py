@@ -10,11 +10,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from poseserve import zoo
-from poseserve.config import model_names, write_configs
-from poseserve.disk import check_space
-from poseserve.export import export
-from poseserve.repository import FORMATS, Installed, Repository
+from poseserve.deployment import FORMATS
+from poseserve.export.torchscript import export
+from poseserve.networks import build
+from poseserve.repository.config import model_names, write_configs
+from poseserve.repository.installed import Installed, Repository
+from poseserve.weights.disk import check_space
 
 GRAPH_BYTES = 1 << 24  # more than any model file has beside its weights
 
@@ -35,7 +36,7 @@ def add(
     wanted = repository.with_network(installed)
     _refuse_shared_names(wanted)
     deployment = installed.deployment
-    contract = zoo.load(network, checkpoint, deployment, config)
+    contract = build.load(network, checkpoint, deployment, config)
     if millions := sum(p.numel() for p in contract.parameters()) / 1e6:  # an ONNX export brings none
         say(f"{checkpoint.name}: {millions:,.1f} million parameters fit {network.name}")
     models = repository.folders[0]
@@ -45,7 +46,8 @@ def add(
     # On the same file system, so that the finished folder appears at once, but where Triton does not look.
     with tempfile.TemporaryDirectory(prefix=".poseserve-", dir=repository.root) as staging:
         folder = Path(staging) / network.name
-        seconds = exporter(deployment.format)(contract, zoo.example(network), folder / "1" / FORMATS[deployment.format])
+        file = folder / "1" / FORMATS[deployment.format]
+        seconds = exporter(deployment.format)(contract, build.example(network), file)
         megabytes = sum(file.stat().st_size for file in (folder / "1").iterdir()) / 1e6
         say(f"exported and compared with the network itself: {megabytes:,.1f} MB, loaded in {seconds:.1f} s")
         replaced = Path(staging) / "replaced"
@@ -75,7 +77,7 @@ def exporter(format: str) -> Callable[[nn.Module, tuple[Tensor, ...], Path], flo
     if format == "torchscript":
         return export
     try:
-        from poseserve.export_onnx import export_onnx
+        from poseserve.export.onnx import export_onnx
     except ImportError as error:
         hint = f"pip install 'poseserve[{format}]'"
         raise ValueError(f"--format {format} needs more packages ({error}): {hint}") from error

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from tritonclient.http import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from poseserve.config import model_names
-from poseserve.repository import Repository
-from poseserve.server import ServerError
+from poseserve.errors import ServerError
+from poseserve.repository.config import model_names
+from poseserve.repository.installed import Repository
 
 LOAD_SECONDS = 600.0  # weights of gigabytes
 

@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from poseserve import tensors as t
 from poseserve.catalogue import TASKS, Network
-from poseserve.repository import Installed, Repository
-from poseserve.tensors import Tensor
+from poseserve.repository import tensors as t
+from poseserve.repository.installed import Installed, Repository
+from poseserve.repository.tensors import Tensor
 
 
 @dataclass(frozen=True)
@@ -78,20 +78,20 @@ def _keypoints(pose: Network, people: tuple[str, ...]) -> list[Step]:
         Step(
             "collect_people",
             (f"BOXES={boxes}", "SCORES=CANDIDATE_SCORES", f"REGIONS={regions}", "POSES"),
-            ("KEYPOINTS", "POSE_SCORES", "KEPT", *(() if people == IN_BOXES else ("BOXES", "SCORES"))),
+            ("KEYPOINTS", "POSE_SCORES", "KEPT_INDICES", *(() if people == IN_BOXES else ("BOXES", "SCORES"))),
         ),
     ]
 
 
 def _masks_of_people(detector: Network, parts: Network, kept: tuple[str, ...] = ()) -> list[Step]:
-    """kept: `KEPT`, where the pose network has a say in who is there."""
+    """kept: `KEPT_INDICES`, where the pose network has a say in who is there."""
     crops, regions = t.crops(parts.input_size)[0], t.regions(parts.input_size)[0]
     return [
         *_detected(detector),
         Step("decode_image", ("IMAGE",), ("SIZE",)),
         Step("crop_people", IN_DETECTIONS, (crops, regions)),
         Step(parts.name, (f"INPUT__0={crops}",), ("OUTPUT__0=PARTS",)),
-        Step("paste_masks", ("PARTS", f"REGIONS={regions}", "SIZE", *kept), ("MASK", "MASK_PNG", "OWNERS")),
+        Step("paste_masks", ("PARTS", f"REGIONS={regions}", "SIZE", *kept), ("MASK", "MASK_PNG", "INSTANCE_IDS")),
     ]
 
 
@@ -118,7 +118,7 @@ def _mask(detector: Network, parts: Network, kept: tuple[str, ...] = ()) -> list
 
 
 def _masks(parts: Network, of_people: bool) -> list[Tensor]:
-    return [t.MASK, t.MASK_PNG, *([t.OWNERS] if of_people else [])]
+    return [t.MASK, t.MASK_PNG, *([t.INSTANCE_IDS] if of_people else [])]
 
 
 def detector_ensembles(detector: Network, suffix: str = "") -> list[Ensemble]:
@@ -148,7 +148,7 @@ def pose_ensembles(detector: Network, pose: Installed, suffix: str = "") -> list
     found = [t.BOXES, t.SCORES, *keypoints, t.PEOPLE_FOUND]
     return [
         Ensemble(f"pose{suffix}", [t.IMAGE], found, detected, labels),
-        Ensemble(f"pose_in_boxes{suffix}", [t.IMAGE, t.BOXES], [*keypoints, t.KEPT], in_boxes, labels),
+        Ensemble(f"pose_in_boxes{suffix}", [t.IMAGE, t.BOXES], [*keypoints, t.KEPT_INDICES], in_boxes, labels),
         Ensemble(f"pose_of_image{suffix}", [t.IMAGE], [t.BOXES, t.SCORES, *keypoints], in_image, labels),
     ]
 
@@ -168,7 +168,7 @@ def people_ensembles(detector: Network, pose: Installed, parts: Network) -> list
     """Boxes, keypoints and parts: one decoding, one detection, the networks side by side."""
     (whole,) = (e for e in pose_ensembles(detector, pose) if e.name == "pose")
     outputs = [*whole.outputs, *_masks(parts, parts.view == "person")]
-    steps = [*whole.steps, *_mask(detector, parts, ("KEPT",))]
+    steps = [*whole.steps, *_mask(detector, parts, ("KEPT_INDICES",))]
     return [Ensemble("people", [t.IMAGE], outputs, steps, whole.parameters | {"class_set": str(parts.labels)})]
 
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from poseserve.errors import PoseserveError
-
-
-class DiskFullError(PoseserveError):
-    """There is no room for what is about to be written."""
+from poseserve.errors import DiskFullError
 
 
 def check_space(path: Path, size: int) -> None:

@@ -15,11 +15,12 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from poseclient.keypoints import keypoint_set
-from poseserve import tensors as t
-from poseserve.chunks import CPU_ROWS, GPU_ROWS, map_rows
-from poseserve.ensembles import MAPS, OF_PEOPLE, Ensemble, ensembles, inside, merged, outside
-from poseserve.repository import FORMATS, STATE, STEPS, Deployment, Installed, Repository
-from poseserve.tensors import Tensor
+from poseserve.deployment import FORMATS, Deployment
+from poseserve.networks.batch_sizes import CPU_ROWS, GPU_ROWS, map_rows
+from poseserve.repository import tensors as t
+from poseserve.repository.ensembles import MAPS, OF_PEOPLE, Ensemble, ensembles, inside, merged, outside
+from poseserve.repository.installed import STATE, STEPS, Installed, Repository
+from poseserve.repository.tensors import Tensor
 
 MAX_PIXELS, MAX_SIDE = 2**27, 32766
 PLATFORMS = {
@@ -153,7 +154,7 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         _step(
             "collect_people",
             _inputs(t.BOXES, t.SCORES, t.REGIONS, t.POSES),
-            _outputs(t.BOXES, t.SCORES, t.KEYPOINTS, t.POSE_SCORES, t.KEPT),
+            _outputs(t.BOXES, t.SCORES, t.KEYPOINTS, t.POSE_SCORES, t.KEPT_INDICES),
             oks_sigmas=json.dumps(sigmas),
         ),
         _step(
@@ -163,8 +164,8 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         ),
         _step(
             "paste_masks",
-            _inputs(t.PARTS, t.REGIONS, t.SIZE, t.KEPT, optional=("KEPT",)),
-            _outputs(t.MASK, t.MASK_PNG, t.OWNERS),
+            _inputs(t.PARTS, t.REGIONS, t.SIZE, t.KEPT_INDICES, optional=("KEPT_INDICES",)),
+            _outputs(t.MASK, t.MASK_PNG, t.INSTANCE_IDS),
         ),
         _step(
             "resize_maps",

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.onnx import symbolic_helper
 
-from poseserve.contracts import DetectorContract, ImageContract, PoseContract
-from poseserve.export import ExportError
+from poseserve.errors import ExportError
 from poseserve.families.yolo import OnnxYolo
+from poseserve.networks.contracts import DetectorContract, ImageContract, PoseContract
 
 OPSET = 17  # of 2022: every ONNX Runtime that Triton has shipped since then reads it, and its IR version 8
 MAX_BYTES = 2**31 - 2**24  # of weights in one file: protobuf's limit is 2 GB

@@ -13,17 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from poseserve.contracts import FlipTest, SimdrFlipTest
-from poseserve.errors import PoseserveError
+from poseserve.errors import ExportError
+from poseserve.networks.contracts import FlipTest, SimdrFlipTest
 
 # TorchScript is what Triton's PyTorch backend serves on every GPU of a machine; torch 2.13 calls it deprecated.
 warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
 # torch's own layers compare sizes, which are the same for every input.
 warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", torch.jit.TracerWarning, r"torch\.nn\.")
-
-
-class ExportError(PoseserveError):
-    """The exported file would not serve: it differs from the network, or is bound to one device."""
 
 
 def fold_batch_norms(module: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """What is installed: the networks of a model repository, how each is deployed, and which one every task means.
 
-The file `model_repository/networks.json` holds it; all `config.pbtxt` files follow from it (poseserve/config.py).
+The file `model_repository/networks.json` holds it; all `config.pbtxt` files follow from it (config.py).
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from poseclient.keypoints import add_keypoint_set
-from poseserve.catalogue import CATALOGUE, DETECTIONS, FOLDERS, ROOT, Network
+from poseserve.catalogue import CATALOGUE, Network
+from poseserve.deployment import FORMATS, MAX_INSTANCES, Deployment
+from poseserve.repository.folders import FOLDERS, ROOT
 
 STATE = "networks.json"
-FORMATS = {"torchscript": "model.pt", "onnx": "model.onnx", "openvino": "model.onnx"}
-ACCELERATORS = ("tensorrt",)
-PRECISIONS = ("fp32", "bf16", "fp16")
 STEPS = {  # of `preprocess/`, and how many processes of each there are unless networks.json says so
     "decode_image": 2,
     "crop_people": 2,
@@ -26,58 +25,6 @@ STEPS = {  # of `preprocess/`, and how many processes of each there are unless n
     "resize_maps": 1,
     "pool_features": 1,
 }
-MAX_INSTANCES, MAX_THREADS, MAX_DELAY_US = 64, 1024, 1_000_000
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """How a network is served. format: the engine; openvino reads the ONNX file too, on CPUs alone.
-    gpus: their numbers, empty for all (or the CPU where there is none); instances: on each.
-    threads: of each instance on the CPU, 0 for as many as there are cores; instances x threads <= cores is the rule.
-    delay_us: microseconds that a request waits for others to share its batch.
-    max_people: rows that a pose or parts network takes at once, so the most people of one image.
-    flip_test: average the answers to a crop and to its mirror image, at twice the cost. accelerator: of ONNX Runtime,
-    tensorrt."""
-
-    precision: str = "fp32"
-    format: str = "torchscript"
-    gpus: tuple[int, ...] = ()
-    instances: int = 1
-    threads: int = 0
-    delay_us: int = 0
-    max_people: int = DETECTIONS
-    flip_test: bool = False
-    accelerator: str = ""
-
-    def __post_init__(self) -> None:
-        for name, value, accepted in (
-            ("precision", self.precision, PRECISIONS),
-            ("format", self.format, FORMATS),
-            ("accelerator", self.accelerator, ("", *ACCELERATORS)),
-        ):
-            if value not in accepted:
-                raise ValueError(f"{name} {value!r}, must be one of {', '.join(filter(None, accepted))}")
-        if self.accelerator and self.format != "onnx":
-            raise ValueError(f"accelerator {self.accelerator} is one of ONNX Runtime: it needs --format onnx")
-        if self.format == "onnx" and self.precision == "bf16":
-            raise ValueError("ONNX Runtime computes no bf16 on a CPU: fp32 or fp16 with --format onnx")
-        if self.format == "openvino" and self.precision != "bf16":
-            raise ValueError("OpenVINO computes in bf16 where the CPU can: --precision bf16 with --format openvino")
-        if self.format == "openvino" and self.gpus:
-            raise ValueError("Triton's OpenVINO backend serves on CPUs: no --gpus with --format openvino")
-        for name, number, least, most in (
-            ("instances", self.instances, 1, MAX_INSTANCES),
-            ("threads", self.threads, 0, MAX_THREADS),
-            ("delay_us", self.delay_us, 0, MAX_DELAY_US),
-            ("max_people", self.max_people, 1, DETECTIONS),
-        ):
-            if not least <= number <= most:
-                raise ValueError(f"{name} {number}, must be {least} to {most}")
-
-    @property
-    def weights(self) -> str:
-        """Precision of the exported file; OpenVINO rounds what it reads."""
-        return "fp32" if self.format == "openvino" else self.precision
 
 
 @dataclass(frozen=True)
@@ -85,7 +32,7 @@ class Installed:
     """keypoint_table: the user's own keypoint set, None for those of `poseclient`."""
 
     network: Network
-    deployment: Deployment = Deployment()
+    deployment: Deployment = field(default_factory=Deployment)
     keypoint_table: dict | None = None
 
     @property

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poseserve import checkpoints
-from poseserve.contracts import DetectorContract, Normalise
 from poseserve.errors import PoseserveError
 from poseserve.families.boxes import best_rows
+from poseserve.networks.contracts import DetectorContract, Normalise
+from poseserve.weights import checkpoints
 
 
 def build(

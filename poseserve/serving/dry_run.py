@@ -9,7 +9,7 @@ import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
-from poseserve.server import ServerError
+from poseserve.errors import ServerError
 
 
 def dry_run(grpc_url: str) -> dict[str, float]:

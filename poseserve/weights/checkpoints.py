@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from poseserve.errors import PoseserveError
+from poseserve.errors import CheckpointError
 
 ACCEPTED = (
     "accepted are PyTorch checkpoints (.pth, .pt, .bin), safetensors, TorchScript and torch.export archives (.pt2) "
@@ -34,10 +34,6 @@ STORAGE_DTYPES = {
     "BFloat16Storage": torch.bfloat16,
 }
 EXPORT_DTYPES = {5: torch.int64, 6: torch.float16, 7: torch.float32, 8: torch.float64, 13: torch.bfloat16}
-
-
-class CheckpointError(PoseserveError):
-    """The file is no readable checkpoint, or it belongs to another network."""
 
 
 def read(path: Path) -> dict[str, Tensor]:

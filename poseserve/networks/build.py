@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from poseserve import checkpoints, mmdet_export
 from poseserve.catalogue import LABELLED, Network
-from poseserve.chunks import map_rows
-from poseserve.contracts import (
+from poseserve.deployment import Deployment
+from poseserve.export.torchscript import fold_batch_norms
+from poseserve.families import mmdet, posehrnet, rtmdet, sapiens, sapiens2, simdr, vitpose, yolo
+from poseserve.networks.batch_sizes import map_rows
+from poseserve.networks.contracts import (
     Depth,
     DetectorContract,
     Features,
@@ -29,9 +31,7 @@ from poseserve.contracts import (
     StrideHeatmaps,
     UdpHeatmaps,
 )
-from poseserve.export import fold_batch_norms
-from poseserve.families import posehrnet, rtmdet, sapiens, sapiens2, simdr, vitpose, yolo
-from poseserve.repository import Deployment
+from poseserve.weights import checkpoints
 
 BUILDERS: dict[str, Callable[[Network], nn.Module]] = {
     "sapiens": lambda n: sapiens.build(n.size, n.task, n.outputs),
@@ -58,7 +58,7 @@ ANSWERS: dict[str, Callable[[], nn.Module]] = {
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def build(network: Network) -> nn.Module:
+def bare(network: Network) -> nn.Module:
     """The bare network with the official keys, on torch's current default device (`with torch.device("meta")` costs
     nothing). Raises ValueError for a family, size or task that there is not."""
     if network.family not in BUILDERS:
@@ -80,11 +80,11 @@ def load(network: Network, checkpoint: Path, deployment: Deployment, config: Pat
         state = vitpose.split(state, network.name.rpartition("-")[2])
     with torch.device("meta"):
         if network.family == "sapiens2" and deployment.format != "torchscript":  # which has no bfloat16 on a CPU
-            bare = sapiens2.build(network.size, network.task, network.outputs, rotary=torch.float32).eval()
+            unfilled = sapiens2.build(network.size, network.task, network.outputs, rotary=torch.float32).eval()
         else:
-            bare = build(network)
-    checkpoints.load_strict(bare, state, checkpoint.name)
-    return contract(network, bare, deployment.weights, deployment.flip_test)
+            unfilled = bare(network)
+    checkpoints.load_strict(unfilled, state, checkpoint.name)
+    return contract(network, unfilled, deployment.weights, deployment.flip_test)
 
 
 def _yolo(network: Network, checkpoint: Path, config: Path | None) -> nn.Module:
@@ -97,7 +97,7 @@ def _yolo(network: Network, checkpoint: Path, config: Path | None) -> nn.Module:
 def _mmdet(network: Network, checkpoint: Path, config: Path | None) -> nn.Module:
     if config is None:
         raise ValueError(f"{network.name}: a detector of mmdet needs --config FILE")
-    return mmdet_export.build(config, checkpoint, network.class_index, network.input_size)
+    return mmdet.build(config, checkpoint, network.class_index, network.input_size)
 
 
 # Detectors whose architecture is not ours.

@@ -1,4 +1,4 @@
-"""Parameters and floating point operations of every network of the catalogue: `python -m poseserve.costs` counts them.
+"""Parameters and floating point operations of the catalogue: `python -m poseserve.networks.costs` counts them.
 
 Counted on the network itself, one input, two operations for a multiply-add; the catalogue reads them from costs.json.
 """
@@ -24,10 +24,10 @@ def costs() -> dict[str, dict[str, float]]:
 
 
 def count(network: Network) -> dict[str, float]:
-    from poseserve.zoo import build  # needs the families, which reading the table does not
+    from poseserve.networks import build  # needs the families, which reading the table does not
 
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        bare = build(network).to("meta")  # rotary tables are made on the CPU
+        bare = build.bare(network).to("meta")  # rotary tables are made on the CPU
         bare(torch.zeros(1, 3, *network.input_size))
     millions = sum(p.numel() for p in bare.parameters()) / 1e6
     return {"params": round(millions, 1), "gflops": round(counter.get_total_flops() / 1e9, 1)}

@@ -1,0 +1,1 @@
+"""From a network in its contract to the file that Triton serves."""

@@ -1,0 +1,1 @@
+"""What is installed, and every config.pbtxt that follows from it."""

@@ -1,0 +1,1 @@
+"""A Triton that serves the repositories: started, watched, told of changes."""
