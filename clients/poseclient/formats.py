@@ -18,7 +18,7 @@ def coco_results(people: People, image_id: int, category_id: int = 1) -> list[di
     """COCO's results format, one entry for each person.
 
     `bbox` is x, y, width, height; `score` that of the pose where there is one, else that of the detection; `keypoints`,
-    when there are any, one flat list of x, y, score; `segmentation`, when the instance_ids of the pixels are known, COCO's
+    when there are any, one flat list of x, y, score; `segmentation`, when instance_ids say whose the pixels are, COCO's
     compressed RLE, which takes `poseclient[evaluate]`.
     """
     scores = people.scores if people.pose_scores is None else people.pose_scores
@@ -42,7 +42,7 @@ def coco_results(people: People, image_id: int, category_id: int = 1) -> list[di
 
 
 def coco_panoptic(people: People) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """COCO's panoptic format: the PNG's pixels u8 [h, w, 3] RGB and its `segments_info`; ValueError without instance_ids.
+    """COCO's panoptic format: the PNG's pixels u8 [h, w, 3] RGB and its `segments_info`. Needs instance_ids.
 
     A segment is one class of one person. A pixel's segment id is R + 256 G + 65536 B, as COCO has it, where R is the
     class id and G the owner: 0 nobody, i the person in row i - 1; background is 0, 0, 0. A segment has `id`,

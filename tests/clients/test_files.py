@@ -19,7 +19,8 @@ DEPTH = np.linspace(0, 1, 48, dtype=np.float16).reshape(SIZE)
 NORMALS = np.dstack([np.zeros(SIZE), np.zeros(SIZE), -np.ones(SIZE)]).astype(np.float16)
 PEOPLE = People(
     np.array([[2, 1, 5, 4]], np.float32), np.array([0.5], np.float32), np.ones((1, 17, 3), np.float32), "coco_17",
-    pose_scores=np.array([0.25], np.float32), mask=MASK, class_set="sapiens_28", instance_ids=(MASK > 0).astype(np.uint8),
+    pose_scores=np.array([0.25], np.float32), mask=MASK, class_set="sapiens_28",
+    instance_ids=(MASK > 0).astype(np.uint8),
 )  # fmt: skip
 IMAGE = np.full((*SIZE, 3), 200, np.uint8)
 
