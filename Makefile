@@ -38,7 +38,7 @@ loadtest-web: developing  ## a server and Locust's web page on http://127.0.0.1:
 	$(BIN)/python -m loadtest.run --web
 
 overhead: developing  ## what the server adds to the same steps run in one process
-	$(BIN)/python -m loadtest.overhead
+	$(BIN)/python -m loadtest.experiments.overhead
 
 # Otherwise glibc gives the pages of every large tensor back, and half of the time goes into faulting them in again.
 train: export MALLOC_MMAP_THRESHOLD_ = 1073741824

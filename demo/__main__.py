@@ -1,6 +1,6 @@
-"""`make demo`: start a real server, send it a picture of people, show who was found.
+"""`make demo`: start a server, send it an image, print the people found.
 
-Without a picture it renders one. Writes the overlay, the parts picture and the keypoints as JSON to `out/`.
+Without an image it renders one. Writes images of the people and of their parts, and the keypoints as JSON, to `out/`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from poseclient.formats import coco_results
 from poseclient.images import read_image, write_image
 from poseserve.repository.folders import REPOSITORIES
 from poseserve.serving.dry_run import dry_run
-from poseserve.serving.server import Server
+from poseserve.serving.server import scratch_server
 
 SEED, SIZE, PEOPLE = 39, (720, 1280), 6
 
 
 def write_scene(path: Path) -> None:
+    """Render the scene of the demo and write it as an image, in the format that the name of the file says."""
     scene = render_scene(SEED, SIZE, PEOPLE)
     cv2.imwrite(str(path), scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
 
@@ -42,8 +43,9 @@ def step_times(grpc_url: str) -> dict[str, tuple[int, float]]:
 
 
 def main() -> None:
+    """Start a server, send it the image, print the people found and write the images."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("image", nargs="?", type=Path, help="a picture; the demo networks know rendered people only")
+    parser.add_argument("image", nargs="?", type=Path, help="the demo networks were trained on rendered people only")
     parser.add_argument("--out", type=Path, default=Path("out"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -52,12 +54,11 @@ def main() -> None:
         write_scene(path)
 
     print("starting Triton ...", flush=True)
-    with Server(REPOSITORIES, http_port=0, grpc_port=0, metrics_port=0) as server:
+    with scratch_server(REPOSITORIES) as server:
         dry_run(server.grpc_url)
         with PoseClient(f"grpc://{server.grpc_url}") as client:
             before = step_times(server.grpc_url)
             people = client.pose(path)
-            assert people.keypoints is not None
             mask = client.parts(path)
             after = step_times(server.grpc_url)
             classes = client.class_set()

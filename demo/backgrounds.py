@@ -1,23 +1,24 @@
-"""Backgrounds behind rendered people, and the things that stand before them."""
+"""What is behind rendered people, and what is in front of them."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, int], cell: int) -> np.ndarray:
+def _noise(rng: np.random.Generator, shape: tuple[int, int], cell: int) -> NDArray[np.float32]:
     """Smooth noise -1..1, f32 [h, w]; features are about `cell` pixels wide."""
     small = rng.uniform(-1, 1, (shape[0] // cell + 2, shape[1] // cell + 2)).astype(np.float32)
-    return cv2.resize(small, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(small, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.95) -> list[float]:
     grey = rng.uniform(low, high)
-    return np.clip(grey + rng.normal(0, 0.13, 3), 0, 1).tolist()
+    return [float(v) for v in np.clip(grey + rng.normal(0, 0.13, 3), 0, 1)]
 
 
-def background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+def background(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float32]:
     """A plain, indoor, outdoor or cluttered background, RGB f32 [h, w, 3] 0..1."""
     h, w = size
     kind = rng.choice(["plain", "room", "outdoors", "clutter"], p=[0.15, 0.3, 0.25, 0.3])
@@ -40,7 +41,7 @@ def background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     return np.clip(canvas, 0, 1)
 
 
-def _room(rng: np.random.Generator, canvas: np.ndarray) -> None:
+def _room(rng: np.random.Generator, canvas: NDArray[np.float32]) -> None:
     h, w = canvas.shape[:2]
     horizon = int(h * rng.uniform(0.45, 0.75))
     canvas[:] = _colour(rng, 0.3)
@@ -60,7 +61,7 @@ def _room(rng: np.random.Generator, canvas: np.ndarray) -> None:
         _shape(rng, canvas, rng.uniform(0.03, 0.15))
 
 
-def _outdoors(rng: np.random.Generator, canvas: np.ndarray) -> None:
+def _outdoors(rng: np.random.Generator, canvas: NDArray[np.float32]) -> None:
     h, w = canvas.shape[:2]
     horizon = int(h * rng.uniform(0.35, 0.65))
     ramp = np.linspace(0, 1, horizon, dtype=np.float32)[:, None, None]
@@ -91,8 +92,8 @@ def _outdoors(rng: np.random.Generator, canvas: np.ndarray) -> None:
     canvas[horizon:] += (_noise(rng, (h - horizon, w), 3) * 0.05)[..., None]
 
 
-def _shape(rng: np.random.Generator, canvas: np.ndarray, relative: float) -> None:
-    """One random shape; round limbs in skin and cloth colours are among them, so colour alone proves nobody."""
+def _shape(rng: np.random.Generator, canvas: NDArray[np.float32], relative: float) -> None:
+    """One random shape; round limbs in skin and cloth colours are among them, so colour does not give people away."""
     h, w = canvas.shape[:2]
     x, y, s = rng.uniform(0, w), rng.uniform(0, h), relative * max(h, w)
     colour = _colour(rng)
@@ -118,8 +119,8 @@ def _shape(rng: np.random.Generator, canvas: np.ndarray, relative: float) -> Non
             cv2.line(canvas, (px, int(y - s * 0.5)), (px, int(y + s * 0.5)), colour, max(1, int(s * 0.04)))
 
 
-def foreground(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Things before the people: RGB f32 [h, w, 3] and where they are, bool [h, w]. Often nothing."""
+def foreground(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Objects in front of the people, often none: RGB f32 [h, w, 3] 0..1, and their mask, bool [h, w]."""
     h, w = size
     canvas, mask = np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.uint8)
     if rng.random() < 0.35:

@@ -16,17 +16,18 @@ from poseclient.images import write_image
 
 
 def write_dataset(folder: Path, scenes: Sequence[tuple[bytes, Scene]]) -> None:
-    """scenes: the JPEG that a server gets, and its truth; image, mask and annotations of one share a number."""
+    """Write scenes, each the JPEG for the server and its ground truth; image, mask and annotations share a number."""
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
     for i, (jpeg, scene) in enumerate(scenes, 1):
         (folder / "images" / f"{i}.jpg").write_bytes(jpeg)
         write_image(folder / "masks" / f"{i}.png", scene.parts)
-    truth = json.dumps(ground_truth([scene for _, scene in scenes]))
-    (folder / "person_keypoints.json").write_text(truth, encoding="utf-8")
+    annotations = json.dumps(ground_truth([scene for _, scene in scenes]))
+    (folder / "person_keypoints.json").write_text(annotations, encoding="utf-8")
 
 
 def main() -> None:
+    """Render the scenes and write the folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="a folder that is not there yet")
     parser.add_argument("--scenes", type=int, default=300)

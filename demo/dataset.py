@@ -10,9 +10,11 @@ import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from demo.body import KEYPOINTS
@@ -30,18 +32,19 @@ class Shard:
     """images: u8 [n, 640, 640, 3], padded with 114 right and below. parts: u8 [n, 640, 640], padded with 0.
 
     depth: f16 [n, 640, 640], NaN without people. normals: i8 [n, 640, 640, 3] in 127ths, 0 without people.
-    sizes: [n, 2] height, width. people: f32 [m, 1 + 4 + 399]: scene index, box, 133 keypoints x, y, visibility.
+    sizes: i32 [n, 2] height, width. people: f32 [m, 1 + 4 + 399]: scene index, box, 133 keypoints x, y, visibility.
     """
 
-    images: np.ndarray
-    parts: np.ndarray
-    depth: np.ndarray
-    normals: np.ndarray
-    sizes: np.ndarray
-    people: np.ndarray
+    images: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+    depth: NDArray[np.float16]
+    normals: NDArray[np.int8]
+    sizes: NDArray[np.int32]
+    people: NDArray[np.float32]
 
 
 def render_shard(index: int, folder: Path = FOLDER) -> None:
+    """Render the SHARD scenes of shard `index` and write one .npy file for each field of `Shard` to `folder`."""
     cv2.setNumThreads(1)
     images = np.full((SHARD, SIDE, SIDE, 3), 114, np.uint8)
     parts = np.zeros((SHARD, SIDE, SIDE), np.uint8)
@@ -56,7 +59,7 @@ def render_shard(index: int, folder: Path = FOLDER) -> None:
         normals[i, :h, :w] = np.rint(np.nan_to_num(scene.normals) * 127)
         people += [np.concatenate([[i], p.box, p.whole_body.ravel()]) for p in scene.people]
     folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, np.ndarray] = {
+    arrays: dict[str, NDArray[Any]] = {
         "images": images,
         "parts": parts,
         "depth": depth,
@@ -67,11 +70,11 @@ def render_shard(index: int, folder: Path = FOLDER) -> None:
         np.save(folder / f"{index:04d}.{name}.npy", array)
     unfinished = folder / f"{index:04d}.people.tmp.npy"
     np.save(unfinished, np.array(people, np.float32).reshape(-1, 1 + 4 + 3 * KEYPOINTS))
-    os.replace(unfinished, folder / f"{index:04d}.people.npy")  # written last: marks the shard as whole
+    os.replace(unfinished, folder / f"{index:04d}.people.npy")  # written last: marks the shard as complete
 
 
 def load_shards(folder: Path = FOLDER) -> list[Shard]:
-    """All whole shards, memory-mapped. Raises FileNotFoundError when there is none."""
+    """All complete shards, memory-mapped. Raises FileNotFoundError if there are none."""
     stems = sorted(p.name.split(".")[0] for p in folder.glob("????.people.npy"))
     if not stems:
         raise FileNotFoundError(f"no scenes in {folder}: run `python -m demo.dataset` first")
@@ -80,6 +83,7 @@ def load_shards(folder: Path = FOLDER) -> list[Shard]:
 
 
 def main() -> None:
+    """Render the shards that are missing, several at once."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=4000)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())

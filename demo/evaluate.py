@@ -19,6 +19,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from demo.body import SHOWN_CLASSES
@@ -30,7 +31,7 @@ from poseclient.formats import coco_results
 from poseclient.keypoints import keypoint_set
 from poseserve.in_process import InProcess
 from poseserve.repository.folders import REPOSITORIES
-from poseserve.serving.server import Server
+from poseserve.serving.server import scratch_server
 
 SIZES = ((480, 640), (640, 480), (720, 1280), (540, 720), (427, 641), (600, 600))
 IN_FLIGHT = 4
@@ -51,7 +52,7 @@ class Scores:
 class MapScores:
     """Of depth and normals, over the pixels of people.
 
-    depth_rmse: after the best scale and shift of each picture, whose true range is 1; the mean of the pictures.
+    depth_rmse: after the best scale and shift of each image, whose true range is 1; the mean over the images.
     depth_order: the share of pairs of pixels ordered right (Chen et al., arXiv 1604.03901). mean, median: of the angle
     between found and true normal in degrees. within: shares of pixels below 11.25, 22.5 and 30 degrees (Fouhey et al.,
     "Data-Driven 3D Primitives", ICCV 2013).
@@ -67,7 +68,7 @@ class MapScores:
 
 
 def evaluation_scene(index: int) -> tuple[bytes, Scene]:
-    """The JPEG (quality 95) that the server gets, and its truth."""
+    """The JPEG (quality 95) that the server gets, and its ground truth."""
     cv2.setNumThreads(1)
     scene = render_scene(EVALUATION_SEED + index, SIZES[index % len(SIZES)])
     code = cv2.imencode(".jpg", scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
@@ -75,13 +76,14 @@ def evaluation_scene(index: int) -> tuple[bytes, Scene]:
 
 
 def evaluation_scenes(count: int) -> list[tuple[bytes, Scene]]:
+    """The first `count` scenes as `evaluation_scene` gives them, rendered on all cores."""
     # Not forked: a copy of a process whose threads hold locks may wait for them for ever.
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         return list(tqdm(pool.map(evaluation_scene, range(count), chunksize=4), "rendering", count))
 
 
 def ground_truth(scenes: Sequence[Scene]) -> dict[str, Any]:
-    """COCO's annotation format, with COCO-WholeBody's further keypoints."""
+    """The people of the scenes in COCO's annotation format, with COCO-WholeBody's further keypoints."""
     annotations: list[dict[str, Any]] = []
     for image_id, scene in enumerate(scenes, 1):
         for person in scene.people:
@@ -107,53 +109,60 @@ def ground_truth(scenes: Sequence[Scene]) -> dict[str, Any]:
     return {"info": {}, "images": images, "annotations": annotations, "categories": [category]}
 
 
-def keypoint_ap(truth: dict[str, Any], people: Sequence[People], labels: str) -> dict[str, float]:
-    """AP of each part of the body that the keypoint set `labels` has: `keypoints`, or those of COCO-WholeBody."""
+def keypoint_ap(annotations: dict[str, Any], people: Sequence[People], labels: str) -> dict[str, float]:
+    """AP of each group of keypoints that the keypoint set `labels` has: `keypoints`, or those of COCO-WholeBody."""
     names, sigmas = keypoint_set(labels).names, keypoint_set(labels).oks_sigmas
     assert sigmas is not None
-    where = metrics.layout(labels, len(names))
+    groups = metrics.keypoint_groups(labels, len(names))
     found = [row for image_id, p in enumerate(people, 1) for row in coco_results(p, image_id)]
-    rows = [metrics.results_row(row, where) for row in found]
-    return {name: row["AP_all"] for name, row in metrics.keypoint_figures(truth, rows, where, sigmas).items()}
+    rows = [metrics.results_row(row, groups) for row in found]
+    return {name: row["AP_all"] for name, row in metrics.keypoint_figures(annotations, rows, groups, sigmas).items()}
 
 
-def mean_iou(truth: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> float:
-    """Mean over SHOWN_CLASSES of the intersection over union of all pixels."""
-    both, true, guessed = np.sum([metrics.mask_counts(t, f, 28) for t, f in zip(truth, found, strict=True)], 0)
-    either = true + guessed - both
+def mean_iou(true: Sequence[NDArray[np.uint8]], found: Sequence[NDArray[np.uint8]]) -> float:
+    """Mean over SHOWN_CLASSES of the intersection over union of all pixels; masks [h, w] of class ids."""
+    counts = [metrics.mask_counts(t, f, 28) for t, f in zip(true, found, strict=True)]
+    both, in_true, in_found = np.sum(counts, 0)
+    either = in_true + in_found - both
     return float(np.mean([both[c] / max(1, either[c]) for c in SHOWN_CLASSES]))
 
 
-def depth_errors(truth: np.ndarray, found: np.ndarray) -> tuple[float, float]:
+def depth_errors(true: NDArray[np.floating[Any]], found: NDArray[np.floating[Any]]) -> tuple[float, float]:
     """Root mean square error and share of pairs in the right order, see MapScores; maps [h, w]."""
-    seen = np.isfinite(truth)
-    t, f = truth[seen].astype(np.float64), found[seen].astype(np.float64)
+    seen = np.isfinite(true)
+    t, f = true[seen].astype(np.float64), found[seen].astype(np.float64)
     scale, shift = np.polyfit(f, t, 1)
     a, b = np.random.default_rng(0).integers(len(t), size=(2, PAIRS))
     right = np.sign(t[a] - t[b]) == np.sign(f[a] - f[b])
     return float(np.sqrt(np.mean((scale * f + shift - t) ** 2))), float(right[np.abs(t[a] - t[b]) > APART].mean())
 
 
-def angles(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+def angles(true: NDArray[np.floating[Any]], found: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Degrees between the unit vectors of two maps [h, w, 3] where there is a true one, f32 [n]."""
-    seen = np.isfinite(truth[..., 0])
-    cosine = (truth[seen].astype(np.float32) * found[seen]).sum(1)
-    return np.degrees(np.arccos(cosine.clip(-1, 1)))
+    seen = np.isfinite(true[..., 0])
+    cosine = (true[seen].astype(np.float32) * found[seen]).sum(1)
+    degrees: NDArray[np.float32] = np.degrees(np.arccos(cosine.clip(-1, 1)))
+    return degrees
 
 
-def score(scenes: Sequence[Scene], people: Sequence[People], masks: Sequence[np.ndarray]) -> Scores:
-    truth = ground_truth(scenes)
+def score(scenes: Sequence[Scene], people: Sequence[People], masks: Sequence[NDArray[np.uint8]]) -> Scores:
+    """The scores of what was found in each scene; masks u8 [h, w]."""
+    annotations = ground_truth(scenes)
     boxes = [replace(p, keypoints=None, pose_scores=None) for p in people]
     rows = [row for image_id, p in enumerate(boxes, 1) for row in coco_results(p, image_id)]
     return Scores(
-        metrics.box_figures(truth, rows)["boxes"]["AP_50"],
-        keypoint_ap(truth, people, "coco_17")["keypoints"],
+        metrics.box_figures(annotations, rows)["boxes"]["AP_50"],
+        keypoint_ap(annotations, people, "coco_17")["keypoints"],
         mean_iou([s.parts for s in scenes], masks),
     )
 
 
-def score_maps(scenes: Sequence[Scene], depths: Sequence[np.ndarray], normals: Sequence[np.ndarray]) -> MapScores:
-    """depths [h, w] and normals [h, w, 3] of each scene."""
+def score_maps(
+    scenes: Sequence[Scene],
+    depths: Sequence[NDArray[np.floating[Any]]],
+    normals: Sequence[NDArray[np.floating[Any]]],
+) -> MapScores:
+    """The scores of depths [h, w] and normals [h, w, 3] that were found in each scene."""
     shown = [i for i, scene in enumerate(scenes) if scene.people]
     rmse, order = np.mean([depth_errors(scenes[i].depth, depths[i]) for i in shown], axis=0)
     error = np.concatenate([angles(scenes[i].normals, normals[i]) for i in shown])
@@ -163,34 +172,34 @@ def score_maps(scenes: Sequence[Scene], depths: Sequence[np.ndarray], normals: S
 
 def offline_answers(
     images: Sequence[bytes], pipeline: InProcess | None = None
-) -> tuple[list[People], list[np.ndarray]]:
-    """The pipeline in this process, with the networks of the tree unless given."""
+) -> tuple[list[People], list[NDArray[np.uint8]]]:
+    """People and masks u8 [h, w] of each image, found in this process, by the networks of the tree unless given."""
     pipeline = pipeline or InProcess()
     answers = [(pipeline.pose(i, score_threshold=0.05), pipeline.parts(i)) for i in tqdm(images, "in process")]
     return [a[0] for a in answers], [a[1] for a in answers]
 
 
-def offline_maps(images: Sequence[bytes]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Depth and normals in this process."""
+def offline_maps(images: Sequence[bytes]) -> tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]]:
+    """Depths f16 [h, w] and normals f16 [h, w, 3] of each image, found in this process."""
     pipeline = InProcess()
     answers = [(pipeline.depth(i), pipeline.normals(i)) for i in tqdm(images, "maps in process")]
     return [a[0] for a in answers], [a[1] for a in answers]
 
 
-async def served_answers(images: Sequence[bytes], url: str) -> tuple[list[People], list[np.ndarray]]:
-    """The ensembles `pose` and `parts`, several requests in flight."""
+async def served_answers(images: Sequence[bytes], url: str) -> tuple[list[People], list[NDArray[np.uint8]]]:
+    """What the ensembles `pose` and `parts` answer to each image, several requests in flight."""
 
-    async def ask(client: AsyncPoseClient, image: bytes) -> tuple[People, np.ndarray]:
+    async def ask(client: AsyncPoseClient, image: bytes) -> tuple[People, NDArray[np.uint8]]:
         return await client.pose(image, score_threshold=0.05), await client.parts(image)
 
     answers = await _served(images, url, ask)
     return [a[0] for a in answers], [a[1] for a in answers]
 
 
-async def served_maps(images: Sequence[bytes], url: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The ensembles `depth` and `normals`."""
+async def served_maps(images: Sequence[bytes], url: str) -> tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]]:
+    """What the ensembles `depth` and `normals` answer to each image."""
 
-    async def ask(client: AsyncPoseClient, image: bytes) -> tuple[np.ndarray, np.ndarray]:
+    async def ask(client: AsyncPoseClient, image: bytes) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
         return await client.depth(image), await client.normals(image)
 
     answers = await _served(images, url, ask)
@@ -198,7 +207,7 @@ async def served_maps(images: Sequence[bytes], url: str) -> tuple[list[np.ndarra
 
 
 async def served_whole_bodies(images: Sequence[bytes], url: str) -> list[People]:
-    """The ensemble of the network of 133 keypoints."""
+    """What the ensemble of the network of 133 keypoints answers to each image."""
     return await _served(images, url, lambda c, image: c.pose(image, score_threshold=0.05, model=f"pose.{WHOLE_BODY}"))
 
 
@@ -224,11 +233,12 @@ def _server_at(url: str | None) -> Iterator[str]:
     if url:
         yield url
     else:
-        with Server(REPOSITORIES, http_port=0, grpc_port=0, metrics_port=0) as server:
+        with scratch_server(REPOSITORIES) as server:
             yield f"grpc://{server.grpc_url}"
 
 
 def main() -> None:
+    """Print the scores, in process and served."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=300)
     parser.add_argument("--url", help="a running server; default: start one")

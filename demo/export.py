@@ -14,18 +14,12 @@ from demo.scene import render_scene
 from demo.train import CHECKPOINTS, NETWORKS
 from poseclient import class_set, keypoint_set
 from poseserve.catalogue import CATALOGUE
-from poseserve.export.torchscript import export, fold_batch_norms
+from poseserve.export.torchscript import export
+from poseserve.families.flip import FlipTest
+from poseserve.families.outputs import Depth, Normals, RankedClasses, UdpHeatmaps
 from poseserve.networks.batch_sizes import map_rows
-from poseserve.networks.contracts import (
-    Depth,
-    DetectorContract,
-    FlipTest,
-    ImageContract,
-    Normals,
-    PoseContract,
-    RankedClasses,
-    UdpHeatmaps,
-)
+from poseserve.networks.contracts import DetectorContract, ImageContract, PoseContract
+from poseserve.networks.folding import fold_batch_norms
 from poseserve.repository.config import write_configs
 from poseserve.repository.folders import MODEL_REPOSITORY
 from poseserve.repository.installed import Installed, read_repository
@@ -56,6 +50,7 @@ def store_in_half(network: nn.Module) -> None:
 
 
 def export_task(task: str) -> None:
+    """Write the trained network of `task` to the model repository, as TorchScript that meets its contract."""
     entry = CATALOGUE[f"demo_{task}"]
     path = MODEL_REPOSITORY / entry.name / "1" / "model.pt"
     network = trained(task)
@@ -83,6 +78,7 @@ def export_task(task: str) -> None:
 
 
 def main() -> None:
+    """Export and install the networks of the given tasks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", default=TASKS, metavar="task", help="default: all")
     repository = read_repository()

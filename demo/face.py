@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-Point = tuple[float, float, float]
+from demo.solids import Point
 
 
 class Feature(NamedTuple):
@@ -22,17 +23,20 @@ class Feature(NamedTuple):
 
 EYE = Feature((0.022, -0.008, 0.056), (0.012, 0.008, 0.008))
 BROW = Feature((0.023, -0.026, 0.053), (0.016, 0.0045, 0.006))
+PUPIL = Feature((0.022, -0.008, 0.0605), (0.0065, 0.0065, 0.005))
+EAR = Feature((0.056, 0.004, -0.002), (0.009, 0.019, 0.012))
 LIPS = Feature((0.0, 0.043, 0.058), (0.019, 0.006, 0.009))
 NOSE_TOP, NOSE_TIP, NOSE_RADII = (0.0, -0.01, 0.058), (0.0, 0.016, 0.069), (0.007, 0.011)
 
 
-def _on(feature: Feature, side: int, x: np.ndarray, y: np.ndarray | float) -> np.ndarray:
+def _on(feature: Feature, side: int, x: NDArray[np.float64], y: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Points on the front of a feature, [n, 3]; `x` and `y` are shares of its semi-axes."""
     share = np.stack([x, y + 0 * x, np.sqrt(np.maximum(1 - x**2 - y**2, 0))], 1)
-    return np.array(feature.centre) * [side, 1, 1] + np.array(feature.semi_axes) * share
+    points: NDArray[np.float64] = np.array(feature.centre) * [side, 1, 1] + np.array(feature.semi_axes) * share
+    return points
 
 
-def _face() -> np.ndarray:
+def _face() -> NDArray[np.float64]:
     """f64 [68, 3] in the order of Sagonas et al., "300 Faces in-the-Wild Challenge", 2013: from the person's right to
     their left, then back below."""
     turn = np.linspace(0, np.pi, 17)

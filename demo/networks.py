@@ -13,11 +13,14 @@ FEATURES = 48
 
 
 def conv(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    """Convolution, batch normalisation and ReLU: [B, inputs, H, W] -> [B, outputs, H / stride, W / stride]."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class Residual(nn.Module):
+    """What two convolutions add to their input, [B, width, H, W] -> the same shape."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = conv(width, width)
@@ -49,6 +52,7 @@ class Trunk(nn.Module):
         return self.above(self.stem(x))
 
     def above(self, stem: Tensor) -> Tensor:
+        """What `forward` gives, from the output of the stem [B, 16, H/2, W/2]."""
         levels = [stem]
         for stage in self.stages:
             levels.append(stage(levels[-1]))

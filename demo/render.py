@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from demo.body import Solid
+from demo.solids import Solid, Vector
 
 NOTHING = -1
+_DepthAndNormals = tuple[NDArray[np.float32], list[NDArray[np.float32]]]  # depth [h, w], x, y and z of the normals
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ class Surface:
     x0: float
     y0: float
     step: float
-    depth: np.ndarray
-    normals: np.ndarray
-    solid: np.ndarray
+    depth: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    solid: NDArray[np.int16]
 
 
 def _extent(s: Solid) -> tuple[float, float, float, float]:
@@ -73,7 +75,7 @@ def render(solids: list[Solid], x1: int, y1: int, x2: int, y2: int, samples: int
     return Surface(x0, y0, step, depth, normals, which)
 
 
-def _round_cone(s: Solid, px: np.ndarray, py: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+def _round_cone(s: Solid, px: NDArray[np.float32], py: NDArray[np.float32]) -> _DepthAndNormals:
     dx, dy, dz = (s.b - s.a).astype(np.float32)
     dr = np.float32(s.rb - s.ra)
     k = dx * dx + dy * dy + dz * dz - dr * dr
@@ -101,7 +103,7 @@ def _round_cone(s: Solid, px: np.ndarray, py: np.ndarray) -> tuple[np.ndarray, l
     return z, [(px - t * dx) / r, (py - t * dy) / r, (finite - t * dz) / r]
 
 
-def _ellipsoid(s: Solid, px: np.ndarray, py: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+def _ellipsoid(s: Solid, px: NDArray[np.float32], py: NDArray[np.float32]) -> _DepthAndNormals:
     assert s.axes is not None
     inverse = np.linalg.inv(s.axes)
     m = (inverse.T @ inverse).astype(np.float32)
@@ -118,13 +120,13 @@ def _ellipsoid(s: Solid, px: np.ndarray, py: np.ndarray) -> tuple[np.ndarray, li
 class Light:
     """A key light from `direction` (unit, towards the light) over ambient light; colours RGB 0..1."""
 
-    direction: np.ndarray
-    key: np.ndarray
-    ambient: np.ndarray
+    direction: Vector
+    key: Vector
+    ambient: Vector
 
 
-def shade(surface: Surface, solids: list[Solid], scale: float, light: Light) -> np.ndarray:
-    """RGB f32 [h, w, 3] 0..1 of the surface; `scale` is the person's size in pixels per body unit."""
+def shade(surface: Surface, solids: list[Solid], scale: float, light: Light) -> NDArray[np.float64]:
+    """RGB f64 [h, w, 3] 0..1 of the surface; `scale` is the person's size in pixels per body unit."""
     seen = surface.solid >= 0
     colours = np.array([s.material.colour for s in solids], np.float32)
     base = colours[np.where(seen, surface.solid, 0)]
@@ -150,10 +152,12 @@ def shade(surface: Surface, solids: list[Solid], scale: float, light: Light) -> 
     reach = 0.03 * scale / surface.step
     behind = (cv2.GaussianBlur(flat, (0, 0), max(reach, 0.5)) - flat) / (0.12 * scale)
     shadow = 1 - 0.75 * np.clip(behind, 0, 1)[..., None]
-    return base * (light.ambient * (0.75 + 0.25 * surface.normals[..., 2:3]) * shadow + light.key * lambert * shadow)
+    ambient = light.ambient * (0.75 + 0.25 * surface.normals[..., 2:3])
+    colour: NDArray[np.float64] = base * (ambient * shadow + light.key * lambert * shadow)
+    return colour
 
 
-def _pattern(name: str, local: np.ndarray) -> np.ndarray:
+def _pattern(name: str, local: NDArray[np.float64]) -> NDArray[np.bool_]:
     u, v = local[:, 0] % 1, local[:, 1] % 1
     if name == "stripes":
         return u < 0.5

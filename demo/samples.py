@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from cv2.typing import MatLike
+from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from demo.dataset import SIDE, Shard, load_shards
@@ -18,9 +21,11 @@ PARTS_CROP = 320, 240
 WHOLE = 384, 384  # the whole image, stretched
 CELLS, STRIDE = 80, 8
 
+Arrays = tuple[NDArray[Any], ...]
 
-def _recolour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Random gain, gamma and tint, sometimes grey, blurred or JPEG-compressed."""
+
+def _recolour(rng: np.random.Generator, image: MatLike) -> MatLike:
+    """Random gain, gamma and tint, sometimes grey, blurred or JPEG-compressed; u8 [h, w, 3]."""
     ramp = np.linspace(0, 1, 256) ** rng.uniform(0.7, 1.4) * 255 * rng.uniform(0.7, 1.3)
     table = ramp[:, None] * rng.normal(1, 0.07, 3) + rng.normal(0, 6)
     image = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
@@ -34,16 +39,16 @@ def _recolour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     return image
 
 
-def _mirror(width: float) -> np.ndarray:
+def _mirror(width: float) -> NDArray[np.float64]:
     """x -> width - x."""
     return np.array([[-1.0, 0, width], [0, 1, 0], [0, 0, 1]])
 
 
-class Samples(IterableDataset):
+class Samples(IterableDataset[tuple[torch.Tensor, ...]]):
     """An endless stream of samples of `task`, one of those of `demo.train`, the same for the same seed."""
 
     def __init__(self, task: str, seed: int) -> None:
-        samples: dict[str, Callable[[np.random.Generator, Shard], tuple[np.ndarray, ...]]] = {
+        samples: dict[str, Callable[[np.random.Generator, Shard], Arrays]] = {
             "detector": self._detector,
             "pose": partial(self._pose, np.array(keypoint_set("coco_17").mirrored)),
             "pose_133": partial(self._pose, np.array(keypoint_set("coco_wholebody_133").mirrored)),
@@ -63,7 +68,9 @@ class Samples(IterableDataset):
             arrays = self.sample(rng, shards[rng.integers(len(shards))])
             yield tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays)
 
-    def _person(self, rng: np.random.Generator, person: np.ndarray, crop: tuple[int, int]) -> tuple[np.ndarray, bool]:
+    def _person(
+        self, rng: np.random.Generator, person: NDArray[np.float32], crop: tuple[int, int]
+    ) -> tuple[NDArray[np.float64], bool]:
         """The map from pixels of the scene of a row of `people` to those of a crop [3, 3], and whether that mirrors."""
         height, width = crop
         box = person[1:5].astype(float)
@@ -85,7 +92,7 @@ class Samples(IterableDataset):
         mirrored = rng.random() < 0.5
         return _mirror(width - 1) @ m if mirrored else m, mirrored
 
-    def _pose(self, swap: np.ndarray, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
+    def _pose(self, swap: NDArray[np.int64], rng: np.random.Generator, shard: Shard) -> Arrays:
         """Crop u8 [256, 192, 3]; the first keypoints f32 [K, 3] in crop pixels with visibility. swap: [K]."""
         person = shard.people[rng.integers(len(shard.people))]
         m, mirrored = self._person(rng, person, CROP)
@@ -100,14 +107,16 @@ class Samples(IterableDataset):
         keypoints[~inside, 2] = 0
         return _recolour(rng, crop), keypoints
 
-    def _view(self, rng: np.random.Generator, low: float, high: float, width: float, height: float) -> np.ndarray:
+    def _view(
+        self, rng: np.random.Generator, low: float, high: float, width: float, height: float
+    ) -> NDArray[np.float64]:
         """A random zoom and mirror of a `width` x `height` frame, in edge coordinates, [3, 3]."""
         zoom = np.exp(rng.uniform(np.log(low), np.log(high)))
         x, y = rng.uniform(0, 1, 2) * (1 - zoom) * [width, height]
         m = np.array([[zoom, 0, x], [0, zoom, y], [0, 0, 1.0]])
         return _mirror(width) @ m if rng.random() < 0.5 else m
 
-    def _detector(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
+    def _detector(self, rng: np.random.Generator, shard: Shard) -> Arrays:
         """Image u8 [640, 640, 3]; f32 peaks and weights [80, 80], boxes x1, y1, x2, y2 in cells [4, 80, 80]."""
         scene = int(rng.integers(len(shard.images)))
         h, w = shard.sizes[scene]
@@ -135,8 +144,8 @@ class Samples(IterableDataset):
             peaks = np.maximum(peaks, bump)
         return _recolour(rng, image), peaks, weights, boxes
 
-    def _parts(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
-        """Crop u8 [320, 240, 3]; class ids u8 [160, 120] of everybody in it, at the centres of 2 x 2 pixels."""
+    def _parts(self, rng: np.random.Generator, shard: Shard) -> Arrays:
+        """Crop u8 [320, 240, 3]; class ids u8 [160, 120] of all people in it, at the centres of 2 x 2 pixels."""
         sides = shard.people[:, 3:5] - shard.people[:, 1:3]
         share = np.sqrt(sides.prod(1))  # masks are scored by the pixel: large people count for more
         person = rng.choice(shard.people, p=share / share.sum())
@@ -149,9 +158,9 @@ class Samples(IterableDataset):
         mask = cv2.warpAffine(shard.parts[scene, :h, :w], (halved @ m)[:2], size, flags=cv2.INTER_NEAREST)
         return _recolour(rng, crop), self.class_swap[mask] if mirrored else mask
 
-    def _geometry(self, rng: np.random.Generator, shard: Shard) -> tuple[np.ndarray, ...]:
-        """Image u8 [384, 384, 3]; at the centres of 2 x 2 pixels depth f32 [192, 192], NaN where nobody is, and normals
-        f32 [3, 192, 192]. Stretching changes neither: they are those of the original picture."""
+    def _geometry(self, rng: np.random.Generator, shard: Shard) -> Arrays:
+        """Image u8 [384, 384, 3]; at the centres of 2 x 2 pixels depth f32 [192, 192], NaN without people, and normals
+        f32 [3, 192, 192]. Stretching changes neither: they are those of the original image."""
         scene = int(rng.integers(len(shard.images)))
         h, w = shard.sizes[scene]
         size = WHOLE[1] // 2, WHOLE[0] // 2
@@ -162,12 +171,12 @@ class Samples(IterableDataset):
         original = shard.depth[scene, :h, :w].astype(np.float32)
         depth = cv2.warpAffine(original, half, size, flags=cv2.INTER_NEAREST, borderValue=(np.nan,))
         normals = cv2.warpAffine(shard.normals[scene, :h, :w], half, size, flags=cv2.INTER_NEAREST)
-        towards_right = np.sign(view[0, 0])  # of the original picture, -1 in a mirror image
+        towards_right = np.sign(view[0, 0])  # of the original image, -1 if mirrored
         normals = normals * np.float32(1 / 127) * np.array([towards_right, 1, 1], np.float32)
         return _recolour(rng, image), depth, normals.transpose(2, 0, 1)
 
 
-def _centres(m: np.ndarray) -> np.ndarray:
+def _centres(m: NDArray[np.float64]) -> NDArray[np.float64]:
     """An affine map of edge coordinates as the same map of pixel-centre coordinates."""
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    half: NDArray[np.float64] = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     return np.linalg.inv(half) @ m @ half

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from demo.backgrounds import background, foreground
-from demo.body import FACE_KEYPOINTS, KEYPOINTS, Body, build_body, rotation
+from demo.body import FACE_KEYPOINTS, KEYPOINTS, Body, build_body
 from demo.render import Light, Surface, extent, render, shade
+from demo.solids import rotation
 
 MAX_PEOPLE = 12
 SAMPLES = 2  # per pixel and axis, for smooth edges
@@ -33,12 +35,12 @@ class Person:
     (most of its fingers) are 0, 0, 0. area: visible pixels.
     """
 
-    box: np.ndarray
-    whole_body: np.ndarray
+    box: NDArray[np.float32]
+    whole_body: NDArray[np.float32]
     area: int
 
     @property
-    def keypoints(self) -> np.ndarray:
+    def keypoints(self) -> NDArray[np.float32]:
         """f32 [17, 3]: COCO's."""
         return self.whole_body[:17]
 
@@ -49,13 +51,13 @@ class Scene:
 
     depth: f16 [h, w] of all people together, 0 at their nearest pixel, 1 at the farthest; the camera stands NEAREST
     body heights from the largest of them, and who looks half as large is twice as far. normals: f16 [h, w, 3] unit
-    vectors, x right, y up, z towards the viewer. Both are NaN where nobody is.
+    vectors, x right, y up, z towards the viewer. Both are NaN without people.
     """
 
-    image: np.ndarray
-    parts: np.ndarray
-    depth: np.ndarray
-    normals: np.ndarray
+    image: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+    depth: NDArray[np.float16]
+    normals: NDArray[np.float16]
     people: list[Person]
 
 
@@ -65,10 +67,10 @@ class _Placed:
     scale: float
     patch: tuple[int, int, int, int]  # x1, y1, x2, y2, clipped to the image
     surface: Surface  # of the patch
-    parts: np.ndarray
+    parts: NDArray[np.uint8]
 
     @property
-    def silhouette(self) -> np.ndarray:
+    def silhouette(self) -> NDArray[np.bool_]:
         return self.surface.solid >= 0
 
 
@@ -87,15 +89,15 @@ def _place(body: Body, scale: float, x: float, y: float, size: tuple[int, int]) 
     return _Placed(placed, scale, (cx1, cy1, cx2, cy2), surface, parts)
 
 
-def _sizes(rng: np.random.Generator, count: int, height: int) -> np.ndarray:
+def _sizes(rng: np.random.Generator, count: int, height: int) -> NDArray[np.float64]:
     """Heights in pixels of `count` people: few people stand near, crowds stand farther away."""
     high = 0.95 if count <= 2 else 0.8 if count <= 5 else 0.62
     low = 0.4 if count <= 2 else 0.32 if count <= 5 else 0.28
-    typical = rng.uniform(low, high)
-    return np.clip(typical * rng.uniform(0.65, 1.35, count), 0.22, 1.1) * height
+    heights: NDArray[np.float64] = rng.uniform(low, high) * rng.uniform(0.65, 1.35, count)
+    return heights.clip(0.22, 1.1) * float(height)
 
 
-def _arrange(rng: np.random.Generator, size: tuple[int, int], count: int, before: np.ndarray) -> list[_Placed]:
+def _arrange(rng: np.random.Generator, size: tuple[int, int], count: int, before: NDArray[np.bool_]) -> list[_Placed]:
     """Up to `count` people, farthest first, each visible by at least MIN_VISIBLE past the others and `before`."""
     h, w = size
     people: list[_Placed] = []
@@ -110,8 +112,8 @@ def _arrange(rng: np.random.Generator, size: tuple[int, int], count: int, before
     return people
 
 
-def _visible(people: list[_Placed], before: np.ndarray) -> list[np.ndarray]:
-    """Per person the pixels of its patch where it is the nearest thing, bool."""
+def _visible(people: list[_Placed], before: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Per person the pixels of its patch where nothing is in front of it, bool."""
     hidden = before.copy()
     visible = []
     for p in reversed(people):
@@ -122,11 +124,11 @@ def _visible(people: list[_Placed], before: np.ndarray) -> list[np.ndarray]:
     return visible[::-1]
 
 
-def _visible_shares(people: list[_Placed], before: np.ndarray) -> list[float]:
+def _visible_shares(people: list[_Placed], before: NDArray[np.bool_]) -> list[float]:
     return [v.sum() / max(1, p.silhouette.sum()) for p, v in zip(people, _visible(people, before), strict=True)]
 
 
-def _truth(p: _Placed, visible: np.ndarray, size: tuple[int, int]) -> Person:
+def _ground_truth(p: _Placed, visible: NDArray[np.bool_], size: tuple[int, int]) -> Person:
     x1, y1, _, _ = p.patch
     rows, cols = np.nonzero(visible)
     box = np.array([cols.min() + x1, rows.min() + y1, cols.max() + x1 + 1, rows.max() + y1 + 1], np.float32)
@@ -165,7 +167,7 @@ def render_scene(seed: int, size: tuple[int, int] = (480, 640), people: int | No
     canvas[before] = things[before]
     image = _photograph(rng, canvas)
 
-    truths, parts = [], np.zeros(size, np.uint8)
+    persons, parts = [], np.zeros(size, np.uint8)
     distance, normals = np.full(size, np.nan, np.float32), np.full((*size, 3), np.nan, np.float16)
     for p, visible in zip(placed, _visible(placed, before), strict=True):
         x1, y1, x2, y2 = p.patch
@@ -174,17 +176,17 @@ def render_scene(seed: int, size: tuple[int, int] = (480, 640), people: int | No
         distance[patch][visible] = (NEAREST * placed[-1].scale - p.surface.depth[visible]) / p.scale
         normal = p.surface.normals[visible] * np.array([1, -1, 1], np.float32)
         normals[patch][visible] = normal / np.linalg.norm(normal, axis=1, keepdims=True)  # rounded at the outline
-        truths.append(_truth(p, visible, size))
-    return Scene(image, parts, _relative(distance), normals, truths)
+        persons.append(_ground_truth(p, visible, size))
+    return Scene(image, parts, _relative(distance), normals, persons)
 
 
-def _relative(distance: np.ndarray) -> np.ndarray:
-    """Distances, NaN where nobody is, to f16 0 (nearest) to 1 (farthest)."""
+def _relative(distance: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Distances, NaN without people, to f16 0 (nearest) to 1 (farthest)."""
     low, high = np.nanmin(distance, initial=np.inf), np.nanmax(distance, initial=-np.inf)
     return ((distance - low) / (high - low)).astype(np.float16)
 
 
-def _drop_shadow(canvas: np.ndarray, p: _Placed, strength: float) -> None:
+def _drop_shadow(canvas: NDArray[np.float32], p: _Placed, strength: float) -> None:
     """A soft dark ellipse on the ground below the feet."""
     feet = p.body.joints[15:17, :2]
     x, y = feet[:, 0].mean(), feet[:, 1].max() + 0.035 * p.scale
@@ -198,7 +200,7 @@ def _drop_shadow(canvas: np.ndarray, p: _Placed, strength: float) -> None:
         canvas[top:bottom] *= 1 - strength * band[..., None]
 
 
-def _paint(canvas: np.ndarray, p: _Placed, light: Light) -> None:
+def _paint(canvas: NDArray[np.float32], p: _Placed, light: Light) -> None:
     x1, y1, x2, y2 = p.patch
     surface = render(p.body.solids, x1, y1, x2, y2, SAMPLES)
     colour = shade(surface, p.body.solids, p.scale, light)
@@ -211,10 +213,10 @@ def _paint(canvas: np.ndarray, p: _Placed, light: Light) -> None:
     window += premultiplied
 
 
-def _photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+def _photograph(rng: np.random.Generator, canvas: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Exposure, blur and sensor noise of a camera; u8."""
     if rng.random() < 0.3:
-        canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 0.9))
+        canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 0.9)), np.float32)
     canvas = np.clip(canvas, 0, 1) ** rng.uniform(0.75, 1.3)
     canvas = canvas + rng.normal(0, rng.uniform(0.002, 0.025), canvas.shape).astype(np.float32)
     return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -52,16 +52,20 @@ def detector_loss(raw: Tensor, peaks: Tensor, weights: Tensor, boxes: Tensor) ->
     overlap = (
         (torch.minimum(found[:, 2:], boxes[:, 2:]) - torch.maximum(found[:, :2], boxes[:, :2])).clamp(min=0).prod(1)
     )
-    area = lambda b: (b[:, 2:] - b[:, :2]).prod(1)  # noqa: E731
-    union = area(found) + area(boxes) - overlap
+    union = _area(found) + _area(boxes) - overlap
     hull = (torch.maximum(found[:, 2:], boxes[:, 2:]) - torch.minimum(found[:, :2], boxes[:, :2])).prod(1)
     giou = overlap / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
     people = positive.sum().clamp(min=1)
     return -focal.sum() / people + 2 * ((1 - giou) * weights).sum() / weights.sum().clamp(min=1)
 
 
+def _area(boxes: Tensor) -> Tensor:
+    """[B, 4, ...] x1, y1, x2, y2 -> [B, ...]."""
+    return (boxes[:, 2:] - boxes[:, :2]).prod(1)
+
+
 def pose_loss(heatmaps: Tensor, keypoints: Tensor) -> Tensor:
-    """Squared error to Gaussians at the exact keypoints (UDP); points nobody can see should leave an empty map."""
+    """Squared error to Gaussians at the exact keypoints (UDP); the map of an invisible point should be empty."""
     height, width = heatmaps.shape[2:]
     x = keypoints[..., 0] * (width - 1) / (4 * width - 1)
     y = keypoints[..., 1] * (height - 1) / (4 * height - 1)
@@ -80,18 +84,20 @@ def parts_loss(logits: Tensor, classes: Tensor) -> Tensor:
     right = log_share.gather(1, target[:, None])
     share, count = log_share.exp().sum((0, 2, 3)), logits.shape[1]
     both = torch.zeros(count).index_add(0, target.flatten(), right.exp().flatten())
-    truth = torch.bincount(target.flatten(), minlength=count)
-    iou = both / (share + truth - both).clamp(min=1)
-    return 1.5 * (1 - iou)[truth > 50].mean() - right.mean()
+    true = torch.bincount(target.flatten(), minlength=count)
+    iou = both / (share + true - both).clamp(min=1)
+    return 1.5 * (1 - iou)[true > 50].mean() - right.mean()
 
 
 def depth_loss(maps: Tensor, depth: Tensor) -> Tensor:
-    """What remains when each picture has its own shift and scale, and the slopes of that at several steps (Ranftl et
-    al., arXiv 1907.01341, with means for medians). Both f32 [B, h, w]; NaN in `depth` counts for nothing."""
+    """Errors after normalising shift and scale of each image, and their gradients at several scales (Ranftl et al.,
+    arXiv 1907.01341, with means for medians). Both f32 [B, h, w]; NaN in `depth` is left out."""
     seen = depth.isfinite()
 
+    def mean(values: Tensor) -> Tensor:
+        return (values * seen).sum((1, 2), keepdim=True) / seen.sum((1, 2), keepdim=True).clamp(min=1)
+
     def standard(values: Tensor) -> Tensor:
-        mean = lambda x: (x * seen).sum((1, 2), keepdim=True) / seen.sum((1, 2), keepdim=True).clamp(min=1)  # noqa: E731
         centred = values - mean(values)
         return centred / mean(centred.abs()).clamp(min=1e-3)
 
@@ -126,7 +132,7 @@ def train(task: str, steps: int) -> None:
     torch.manual_seed(0)
     network = NETWORKS[task]()
     path, start = CHECKPOINTS / f"{task}.pt", 0
-    if task not in ("detector", "pose") and not path.exists():  # the trunk of pose knows left from right already
+    if task not in ("detector", "pose") and not path.exists():  # the trunk of pose tells left from right already
         pose = torch.load(CHECKPOINTS / "pose.pt", weights_only=True)["network"]
         network.load_state_dict({k: v for k, v in pose.items() if k.startswith("trunk.")}, strict=False)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -175,6 +181,7 @@ def train(task: str, steps: int) -> None:
 
 
 def main() -> None:
+    """Train one network, from its last checkpoint if there is one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=NETWORKS)
     parser.add_argument("--steps", type=int, help="default: " + ", ".join(f"{t} {n}" for t, n in STEPS.items()))

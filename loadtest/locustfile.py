@@ -3,6 +3,9 @@
 locust -f loadtest/locustfile.py --headless --users 8 --run-time 60s --scenario photos
 """
 
+# Locust's API has no types.
+# mypy: allow-untyped-calls, allow-untyped-decorators
+
 from __future__ import annotations
 
 import os
@@ -19,13 +22,14 @@ import grpc.experimental.gevent
 import numpy as np
 from locust import User, events, task
 from locust.runners import MasterRunner, WorkerRunner
+from numpy.typing import NDArray
 
-from loadtest.pace import Bursts, Camera, Frame, OpenLoop, Pace
-from loadtest.results import Request, rows_of, write_json
+from loadtest.arrivals import Arrivals, Bursts, Camera, ClosedLoop, Frame, OpenLoop
+from loadtest.results import Request, summarise, write_json
 from loadtest.scenarios import SCENARIOS, encoded_images
 from poseclient import People, PoseClient, RequestError
 
-OWN_PACE = ("video", "bursts")
+OWN_ARRIVALS = ("video", "bursts")
 TIMEOUT = 60  # seconds of a request
 requests: list[Request] = []  # of this test: a worker's own, the master's of all
 reported: set[str] = set()  # workers whose requests the master has
@@ -47,7 +51,7 @@ def add_options(parser: ArgumentParser, **_: Any) -> None:
         "--rate",
         type=float,
         default=0.0,
-        help="requests per second of all users, however long answers take; 0: each user waits for its answer",
+        help="requests per second of all users, however long responses take; 0: each user waits for its response",
     )
     parser.add_argument(
         "--images",
@@ -68,14 +72,14 @@ def prepare(environment: Any, **_: Any) -> None:
     # Ctrl-C as SIGTERM: the KeyboardInterrupt that it would raise is lost when it meets a callback of gRPC's.
     gevent.signal_handler(signal.SIGINT, os.kill, os.getpid(), signal.SIGTERM)
     options = environment.parsed_options
-    if options.rate and options.scenario in OWN_PACE:
-        sys.exit(f"--rate: {' and '.join(OWN_PACE)} have a pace of their own")
+    if options.rate and options.scenario in OWN_ARRIVALS:
+        sys.exit(f"--rate: {' and '.join(OWN_ARRIVALS)} have arrivals of their own")
     try:
         encoded_images(options.scenario, options.images)
     except (ImportError, OSError) as error:
         sys.exit(f"no images to send: {error}")
     if options.rows and not isinstance(environment.runner, WorkerRunner):
-        events.quit.add_listener(lambda **_: write_json(rows_of(requests), Path(options.rows)))
+        events.quit.add_listener(lambda **_: write_json(summarise(requests), Path(options.rows)))
     if isinstance(environment.runner, MasterRunner):
         environment.runner.register_message("requests", collect)
     if isinstance(environment.runner, WorkerRunner):
@@ -86,6 +90,7 @@ def prepare(environment: Any, **_: Any) -> None:
 
 @events.test_start.add_listener
 def begin(environment: Any, **_: Any) -> None:
+    """Forget the last test, and get the images ready before the users start."""
     requests.clear()
     reported.clear()
     options = environment.parsed_options
@@ -96,14 +101,17 @@ def begin(environment: Any, **_: Any) -> None:
 
 
 @events.request.add_listener
-def record(request_type: str, name: str, response_time: float, exception: object, context: dict, **_: Any) -> None:
+def record(
+    request_type: str, name: str, response_time: float, exception: object, context: dict[str, Any], **_: Any
+) -> None:
+    """Keep what Locust's own statistics lack: people and dropped frames."""
     due = time.time() - response_time / 1000
     requests.append(Request(request_type, name, due, response_time, exception is not None, **context))
 
 
 @events.test_stopping.add_listener
 def gather(environment: Any, **_: Any) -> None:
-    """The master lets its workers finish and tell what they measured; Locust's own waits for neither when it quits."""
+    """The master waits until its workers have finished and reported; Locust's own waits for neither when it quits."""
     runner = environment.runner
     if isinstance(runner, MasterRunner):
         runner.send_message("finish")
@@ -113,17 +121,20 @@ def gather(environment: Any, **_: Any) -> None:
 
 
 def finish(environment: Any, **_: Any) -> None:
+    """A worker's end, after the requests on their way."""
     environment.runner.stop()
 
 
 @events.test_stop.add_listener
 def report(environment: Any, **_: Any) -> None:
+    """A worker tells the master what it measured."""
     if isinstance(environment.runner, WorkerRunner):
         environment.runner.send_message("requests", {"requests": requests})
         requests.clear()
 
 
 def collect(msg: Any, **_: Any) -> None:
+    """The master takes what a worker measured."""
     reported.add(msg.node_id)
     requests.extend(Request(*values) for values in msg.data["requests"])
 
@@ -147,37 +158,41 @@ class PerceptionUser(User):
     scheme: str
 
     def on_start(self) -> None:
+        """Connect, and begin with a wait."""
         options = self.environment.parsed_options
         self.scenario = SCENARIOS[options.scenario]
-        self.deck: list[str] = []
+        self.tasks_to_do: list[str] = []
         self.images = encoded_images(options.scenario, options.images)
         self.client = NamedRequests(f"{self.scheme}://{getattr(options, f'{self.scheme}_url')}", TIMEOUT)
-        self.pace = pace_of(options)
+        self.arrivals = arrivals_of(options)
         self.wait()
 
     def on_stop(self) -> None:
-        self.pace.in_flight.close()
+        """Wait for the responses on their way, and disconnect."""
+        self.arrivals.in_flight.close()
         self.client.close()
 
     def wait_time(self) -> float:
-        return self.pace.wait()
+        """Seconds, as Locust asks for between two tasks."""
+        return self.arrivals.wait()
 
     @task
     def turn(self) -> None:
-        self.pace.turn(self.send)
+        """Locust's task: send what is due."""
+        self.arrivals.turn(self.send)
 
     def send(self, due: float, frame: Frame | None) -> None:
-        """One request, reported to Locust with its time, its people and the bytes of its answer, or with its error."""
-        if not self.deck:  # dealt like cards, so that a short run has the mix of a long one
-            self.deck = [task for task, count in self.scenario.tasks.items() for _ in range(count)]
-            random.shuffle(self.deck)
-        name = self.deck.pop()
+        """One request, reported to Locust with its time, its people and bytes of its response, or with its error."""
+        if not self.tasks_to_do:  # all tasks by their shares, in random order: a short run has the mix of a long one
+            self.tasks_to_do = [task for task, count in self.scenario.tasks.items() for _ in range(count)]
+            random.shuffle(self.tasks_to_do)
+        name = self.tasks_to_do.pop()
         image = self.images[frame.number % len(self.images)] if frame else random.choice(self.images)
         self.client.request_id = f"{frame.camera}/{frame.number}" if frame else ""
         people, size, failure = 0, 0, None
         try:
-            answer = getattr(self.client, name)(image)
-            people, size = len(answer) if isinstance(answer, People) else 0, size_of(answer)
+            response = getattr(self.client, name)(image)
+            people, size = len(response) if isinstance(response, People) else 0, size_of(response)
         except RequestError as error:
             failure = error
         self.environment.events.request.fire(
@@ -191,26 +206,27 @@ class PerceptionUser(User):
 
 
 class GrpcUser(PerceptionUser):
-    """Over gRPC."""
+    """A user over gRPC."""
 
     scheme = "grpc"
 
 
 class HttpUser(PerceptionUser):
-    """Over HTTP."""
+    """A user over HTTP."""
 
     scheme = "http"
 
 
-def pace_of(options: Any) -> Pace:
+def arrivals_of(options: Any) -> Arrivals:
+    """As --scenario and --rate say."""
     if options.scenario == "video":
         return Camera(options.fps)
     if options.scenario == "bursts":
         return Bursts()
-    return OpenLoop(options.rate_of_user) if options.rate else Pace()
+    return OpenLoop(options.rate_of_user) if options.rate else ClosedLoop()
 
 
-def size_of(answer: People | np.ndarray) -> int:
+def size_of(response: People | NDArray[Any]) -> int:
     """Bytes of the arrays."""
-    arrays = vars(answer).values() if isinstance(answer, People) else [answer]
+    arrays = vars(response).values() if isinstance(response, People) else [response]
     return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))

@@ -1,4 +1,4 @@
-"""What a load test measured: requests, the table of them, and the limits that it has to keep."""
+"""What a load test measured: requests, a summary of each task, and the thresholds that it has to keep."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from poseclient.columns import columns
 
@@ -18,8 +19,8 @@ HEADER = ("protocol", "task", "requests", "failures", "dropped", "req/s", "peopl
 
 
 class Request(NamedTuple):
-    """due: seconds since the epoch. milliseconds: from then to the answer. people: in the answer. dropped: frames of
-    the same camera that were not sent before this one."""
+    """One request. due: seconds since the epoch. milliseconds: from then to the response. people: in the response.
+    dropped: frames of the same camera that were not sent before this one."""
 
     protocol: str
     task: str
@@ -31,9 +32,9 @@ class Request(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
-    """One task over one protocol. failures are among the requests, dropped frames are not; rates are per second of the
-    whole run, percentiles are milliseconds."""
+class TaskSummary:
+    """One task over one protocol, a row of the table. failures are among the requests, dropped frames are not; rates
+    are per second of the whole run, percentiles are milliseconds."""
 
     protocol: str
     task: str
@@ -48,9 +49,9 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """max_failures: share of all requests. max_p95, max_p99: milliseconds of every task over every protocol. min_rate:
-    requests per second that were answered, in all."""
+class Thresholds:
+    """What a run has to keep. max_failures: share of all requests. max_p95, max_p99: milliseconds of every task over
+    every protocol. min_rate: successful responses per second, in all."""
 
     max_failures: float = 0.0
     max_p95: float = np.inf
@@ -58,8 +59,8 @@ class Limits:
     min_rate: float = 0.0
 
 
-def rows_of(requests: Iterable[Request]) -> list[Row]:
-    """The table; failed requests count in the percentiles."""
+def summarise(requests: Iterable[Request]) -> list[TaskSummary]:
+    """By protocol and task; failed requests count in the percentiles."""
     groups: dict[tuple[str, str], list[Request]] = defaultdict(list)
     for request in requests:
         groups[request.protocol, request.task].append(request)
@@ -68,7 +69,7 @@ def rows_of(requests: Iterable[Request]) -> list[Row]:
         return []
     elapsed = max(r.due + r.milliseconds / 1000 for r in everything) - min(r.due for r in everything)
     return [
-        Row(
+        TaskSummary(
             *key,
             len(group),
             sum(r.failed for r in group),
@@ -81,31 +82,31 @@ def rows_of(requests: Iterable[Request]) -> list[Row]:
     ]
 
 
-def percentiles(milliseconds: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
+def percentiles(milliseconds: Sequence[float] | NDArray[np.floating[Any]]) -> tuple[float, float, float]:
     """p50, p95 and p99: the least time that so many requests did not exceed."""
     p50, p95, p99 = np.percentile(milliseconds, [50, 95, 99], method="inverted_cdf").tolist()
     return p50, p95, p99
 
 
-def broken(rows: Sequence[Row], limits: Limits) -> list[str]:
-    """A line for each limit that was not kept."""
+def violations(rows: Sequence[TaskSummary], thresholds: Thresholds) -> list[str]:
+    """A line for each threshold that was not kept."""
     if not rows:
         return ["no request was sent"]
     failures, requests = sum(row.failures for row in rows), sum(row.requests for row in rows)
     rate = sum(row.rate * (1 - row.failures / row.requests) for row in rows)
     lines = []
-    if failures > limits.max_failures * requests:
-        lines.append(f"{failures / requests:.2%} of the requests failed, limit {limits.max_failures:.2%}")
-    if rate < limits.min_rate:
-        lines.append(f"{rate:.1f} requests per second were answered, limit {limits.min_rate:g}")
-    for name, limit in (("p95", limits.max_p95), ("p99", limits.max_p99)):
+    if failures > thresholds.max_failures * requests:
+        lines.append(f"{failures / requests:.2%} of the requests failed, limit {thresholds.max_failures:.2%}")
+    if rate < thresholds.min_rate:
+        lines.append(f"{rate:.1f} requests per second were answered, limit {thresholds.min_rate:g}")
+    for name, limit in (("p95", thresholds.max_p95), ("p99", thresholds.max_p99)):
         over = [f"{row.protocol} {row.task} {getattr(row, name):.1f}" for row in rows if getattr(row, name) > limit]
         if over:
             lines.append(f"{name} in ms: {', '.join(over)}; limit {limit:g}")
     return lines
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[TaskSummary]) -> str:
     """The rows in columns, and their sum."""
     counted = ("requests", "failures", "dropped", "rate", "people_rate")
     total = ("all", "", *(sum(getattr(row, key) for row in rows) for key in counted), "", "", "")
@@ -116,19 +117,19 @@ def _cell(value: object) -> str:
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
-def write_json(rows: Iterable[Row], file: Path) -> None:
+def write_json(rows: Iterable[TaskSummary], file: Path) -> None:
     """The rows as a list of objects."""
     file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
 
 
-def read_json(file: Path) -> list[Row]:
+def read_json(file: Path) -> list[TaskSummary]:
     """What `write_json` wrote."""
-    return [Row(**row) for row in json.loads(file.read_text(encoding="utf-8"))]
+    return [TaskSummary(**row) for row in json.loads(file.read_text(encoding="utf-8"))]
 
 
-def write_csv(rows: Iterable[Row], file: Path) -> None:
+def write_csv(rows: Iterable[TaskSummary], file: Path) -> None:
     """The rows below a line with their fields' names."""
     with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
+        writer = csv.DictWriter(stream, [field.name for field in fields(TaskSummary)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(map(asdict, rows))

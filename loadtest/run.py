@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 
-from loadtest.results import Limits, Row, broken, read_json, table, write_csv, write_json
+from loadtest.results import TaskSummary, Thresholds, read_json, table, violations, write_csv, write_json
 from poseserve.repository.folders import REPOSITORIES
 from poseserve.serving.server import Server
 
@@ -21,7 +21,7 @@ OTHERS = "What is not listed goes to Locust: --scenario, --fps, --rate, --proces
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 1 when a limit was broken, or no request was sent."""
+    """Exit code 1 when a threshold was not kept, or no request was sent."""
     parser = argparse.ArgumentParser("python -m loadtest.run", description=__doc__, epilog=OTHERS, allow_abbrev=False)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--users", type=int, default=8, help="half of them over gRPC, half over HTTP")
@@ -34,9 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-failures", type=float, metavar="SHARE", default=0.0, help="of all requests (0)")
     parser.add_argument("--max-p95", type=float, metavar="MS", default=float("inf"), help="of every row")
     parser.add_argument("--max-p99", type=float, metavar="MS", default=float("inf"), help="of every row")
-    parser.add_argument("--min-rate", type=float, metavar="RATE", default=0.0, help="answers per second, in all")
+    parser.add_argument("--min-rate", type=float, metavar="RATE", default=0.0, help="responses per second, in all")
     arguments, others = parser.parse_known_args(argv)
-    limits = Limits(**{field.name: getattr(arguments, field.name) for field in fields(Limits)})
+    thresholds = Thresholds(**{field.name: getattr(arguments, field.name) for field in fields(Thresholds)})
     given = arguments.grpc_url or arguments.http_url
     with nullcontext() if given else Server(REPOSITORIES, http_port=0, grpc_port=0, metrics_port=0) as server:
         grpc_url = server.grpc_url if server else arguments.grpc_url or "127.0.0.1:8001"
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for file, write in ((arguments.csv, write_csv), (arguments.json, write_json)):
         if file:
             write(rows, file)
-    lines = broken(rows, limits)
+    lines = violations(rows, thresholds)
     print(*lines, sep="\n", end="\n" if lines else "", file=sys.stderr)
     return 1 if lines else 0
 
@@ -62,11 +62,12 @@ def run_locust(
     images: str = "",
     options: Sequence[str] = (),
     web: bool = False,
-) -> tuple[list[Row], str]:
-    """Load the server at these addresses (host:port); what was measured, and what Locust said.
+) -> tuple[list[TaskSummary], str]:
+    """Load the server at these addresses (host:port). Returns what was measured, nothing when Locust could not start,
+    and what Locust wrote.
 
-    options: further ones of Locust and of our users. web: what Locust says goes to the terminal, and its page starts
-    and stops the users. There are no rows when Locust could not start.
+    options: further ones of Locust and of our users. web: Locust writes to the terminal, and its page starts and stops
+    the users.
     """
     with tempfile.TemporaryDirectory(prefix="poseserve-load-") as folder:
         file = Path(folder) / "rows.json"

@@ -1,3 +1,5 @@
+"""`python -m poseserve`."""
+
 import sys
 
 from poseserve.cli import main

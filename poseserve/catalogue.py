@@ -7,22 +7,17 @@ Addresses, sizes and accuracies are those that the authors publish (links in doc
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from poseclient.keypoints import ClassSet, KeypointSet, class_set, keypoint_set
+from poseclient.keypoints import keypoint_set
+from poseserve.errors import InputError, concerning
+from poseserve.tasks import DETECTIONS, TASKS, Task
 
-DETECTIONS = 100  # rows that a detector returns, and people that one image may hold
-MULTICLASS = ("yolo", "mmdet")  # detectors of any classes, of which one is served
-DETECTORS = ("rtmdet", *MULTICLASS)
-VIEWS = ("image", "person")
-FAMILIES = ("sapiens", "sapiens2", "vitpose", "posehrnet", "simdr", *DETECTORS)
+TRAINED_ON = ("image", "person")
+RESIZE_MODES = ("stretch", "average", "pad")
 # How the authors of Sapiens call a task, where we say otherwise.
 OFFICIAL_TASKS = {"parts": "seg", "normals": "normal", "features": "pretrain"}
-TASKS = ("detector", "pose", "parts", "depth", "normals", "features", "pointmap", "matting")
-# Of a whole image into an input -> what `resize_image` calls it.
-FITS = {"stretch": "RESIZED", "average": "AVERAGED", "pad": "PADDED"}
-LABELLED: dict[str, Callable[[str], KeypointSet | ClassSet]] = {"pose": keypoint_set, "parts": class_set}
 
 
 @dataclass(frozen=True)
@@ -53,14 +48,15 @@ class Checkpoint:
 class Network:
     """A network that can be served.
 
-    name: its folder in the model repository. family, size: which architecture of `poseserve.families`. input_size:
-    height, width in pixels. labels: the keypoint set of a pose network, the class set of a parts network (tables of
-    `poseclient`). max_batch_size: rows in one execution; all people of an image go to a network at once, which works
-    through them in chunks. published: accuracy as the authors state it. view: what a parts network was trained on, the
-    whole "image" or a "person". fit: how a whole image is brought to the input size: "stretch", bilinear; "average",
-    stretched by the mean of what a pixel covers, or bicubic where the width grows; "pad", scaled to fit, bilinear, and
-    black around it, which is cut away from the map that the network answers. class_index: which class of a MULTICLASS
-    detector is served.
+    name: its folder in the model repository. task: a name of TASKS. input_size: height, width in pixels. labels: the
+    keypoint set of a pose network, the class set of a parts network (tables of `poseclient`). max_batch_size: rows in
+    one execution; all people of an image go to a network at once, which works through them in chunks. family, size:
+    which architecture of `poseserve.families`. published: accuracy as the authors state it. trained_on: what a parts
+    network was trained on, the whole "image" or a "person". resize_mode: how a whole image is brought to the input
+    size: "stretch", bilinear; "average", stretched by the mean of what a pixel covers, or bicubic where the width
+    grows; "pad", scaled to fit, bilinear, and black around it, which is cut away from the map that the network answers.
+    class_index: which class of a detector of many classes is served. channels: numbers for every place, where neither
+    the labels nor the task say how many. stride: pixels of the input for one place of a feature map.
     """
 
     name: str
@@ -72,30 +68,39 @@ class Network:
     size: str = ""
     checkpoint: Checkpoint | None = None
     published: str = ""
-    view: str = VIEWS[0]
-    fit: str = "stretch"
+    trained_on: str = TRAINED_ON[0]
+    resize_mode: str = RESIZE_MODES[0]
     class_index: int = 0
+    channels: int = 0
+    stride: int = 16
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
-            raise ValueError(f"{self.name!r} is no name for a network: letters, digits, '.', '_' and '-' only")
+            raise InputError(f"{self.name!r} is no name for a network: letters, digits, '.', '_' and '-' only")
         if self.task not in TASKS:
-            raise ValueError(f"{self.name}: unknown task {self.task!r}, must be one of {', '.join(TASKS)}")
-        if self.fit not in FITS or (self.fit == "pad" and self.task == "parts"):  # whose mask is pasted by region
-            raise ValueError(f"{self.name}: fit {self.fit!r}, must be one of {', '.join(FITS)}, of parts not pad")
+            raise InputError(f"{self.name}: unknown task {self.task!r}, must be one of {', '.join(TASKS)}")
+        if self.resize_mode not in RESIZE_MODES or (self.resize_mode == "pad" and self.record.is_mask):
+            modes = ", ".join(RESIZE_MODES)
+            raise InputError(f"{self.name}: resize mode {self.resize_mode!r}, must be one of {modes}, of parts not pad")
         if self.class_index < 0:
-            raise ValueError(f"{self.name}: class index {self.class_index}, must be 0 or more")
-        if self.task in LABELLED:
+            raise InputError(f"{self.name}: class index {self.class_index}, must be 0 or more")
+        if self.record.labels is not None:
             if self.labels is None:
-                raise ValueError(f"{self.name}: a {self.task} network needs a set of labels")
-            LABELLED[self.task](self.labels)
+                raise InputError(f"{self.name}: a {self.task} network needs a set of labels")
+            with concerning(self.name):
+                self.record.labels(self.labels)
+
+    @property
+    def record(self) -> Task:
+        """What is true of every network of its task."""
+        return TASKS[self.task]
 
     @property
     def outputs(self) -> int:
         """What the network predicts for every place: keypoints, classes, or numbers of one."""
-        if self.task == "features":
-            return CHANNELS[self.size]
-        return len(LABELLED[self.task](self.labels).names) if self.labels else OUTPUTS[self.task]
+        if self.labels and self.record.labels:
+            return len(self.record.labels(self.labels).names)
+        return self.channels or self.record.channels or 1
 
 
 CC_BY_NC = Licence(
@@ -111,8 +116,7 @@ SAPIENS2 = Licence(
 APACHE = Licence("Apache-2.0", "any use with notice", "https://www.apache.org/licenses/LICENSE-2.0")
 MIT = Licence("MIT", "any use with notice", "https://opensource.org/license/mit")
 
-OUTPUTS = {"detector": 1, "depth": 1, "normals": 3, "pointmap": 3, "matting": 4}  # of tasks that have no labels
-# Of the encoders of Sapiens and Sapiens2.
+# Features of the encoders of Sapiens and Sapiens2.
 CHANNELS = {"0.1b": 768, "0.3b": 1024, "0.4b": 1024, "0.6b": 1280, "0.8b": 1280, "1b": 1536, "1b_4k": 1536}
 CHANNELS |= {"2b": 1920, "5b": 2432}
 SAPIENS_INPUT, VITPOSE_INPUT, SQUARE = (1024, 768), (256, 192), (1024, 1024)
@@ -121,11 +125,43 @@ GB = 10**9
 
 def _demo() -> Iterator[Network]:
     yield Network("demo_detector", "detector", (640, 640))
-    yield Network("demo_pose", "pose", (256, 192), "coco_17", DETECTIONS)
-    yield Network("demo_pose_133", "pose", (256, 192), "coco_wholebody_133", DETECTIONS)
-    yield Network("demo_parts", "parts", (320, 240), "sapiens_28", DETECTIONS, view="person")
+    rows = DETECTIONS
+    yield Network("demo_pose", "pose", (256, 192), labels="coco_17", max_batch_size=rows)
+    yield Network("demo_pose_133", "pose", (256, 192), labels="coco_wholebody_133", max_batch_size=rows)
+    yield Network("demo_parts", "parts", (320, 240), labels="sapiens_28", max_batch_size=rows, trained_on="person")
     yield Network("demo_depth", "depth", (384, 384))
     yield Network("demo_normals", "normals", (384, 384))
+
+
+def _sapiens_entry(
+    size: str, task: str, labels: str | None, stem: str, gb: float, published: str = "", sha256: str = ""
+) -> Network:
+    """One row: `stem` of the file's name, its size in GB."""
+    file = f"sapiens_{size}_{stem}_torchscript.pt2"
+    official = OFFICIAL_TASKS.get(task, task)
+    repository = f"facebook/sapiens-{official}-{size}-torchscript"
+    if labels in ("coco_17", "coco_wholebody_133"):
+        repository = "noahcao/sapiens-pose-coco"
+        file = f"sapiens_lite_host/torchscript/pose/checkpoints/sapiens_{size}/{file}"
+    exact = round(gb * GB) % 10**7 != 0
+    checkpoint = Checkpoint(file, CC_BY_NC, repository, size=round(gb * GB), exact=exact, sha256=sha256)
+    name = f"sapiens-{size}-{task}"
+    if task == "pose":
+        name += f"-{len(keypoint_set(str(labels)).names)}"
+    rows = DETECTIONS if labels else 8
+    shape = SQUARE if task == "features" else SAPIENS_INPUT
+    return Network(
+        name,
+        task,
+        shape,
+        labels=labels,
+        max_batch_size=rows,
+        family="sapiens",
+        size=size,
+        checkpoint=checkpoint,
+        published=published,
+        channels=CHANNELS[size] if task == "features" else 0,
+    )
 
 
 def _sapiens() -> Iterator[Network]:
@@ -134,35 +170,16 @@ def _sapiens() -> Iterator[Network]:
     Published AP: COCO val2017 (17 keypoints), COCO-WholeBody (133), both with flip test; the AP of 308 keypoints and
     the mIoU of parts are on the authors' own data.
     """
-
-    def entry(
-        size: str, task: str, labels: str | None, stem: str, gb: float, published: str = "", sha256: str = ""
-    ) -> Network:
-        file = f"sapiens_{size}_{stem}_torchscript.pt2"
-        official = OFFICIAL_TASKS.get(task, task)
-        repository = f"facebook/sapiens-{official}-{size}-torchscript"
-        if labels in ("coco_17", "coco_wholebody_133"):
-            repository = "noahcao/sapiens-pose-coco"
-            file = f"sapiens_lite_host/torchscript/pose/checkpoints/sapiens_{size}/{file}"
-        exact = round(gb * GB) % 10**7 != 0
-        checkpoint = Checkpoint(file, CC_BY_NC, repository, size=round(gb * GB), exact=exact, sha256=sha256)
-        name = f"sapiens-{size}-{task}"
-        if task == "pose":
-            name += f"-{len(keypoint_set(str(labels)).names)}"
-        rows = DETECTIONS if labels else 8
-        shape = SQUARE if task == "features" else SAPIENS_INPUT
-        return Network(name, task, shape, labels, rows, "sapiens", size, checkpoint, published)
-
     for size, ap, gb in (("0.3b", "796", 1.32), ("0.6b", "812", 2.65), ("1b", "821", 4.67), ("2b", "822", 8.66)):
         text = f"AP {ap[:2]}.{ap[2]} COCO val2017"
-        yield entry(size, "pose", "coco_17", f"coco_best_coco_AP_{ap}", gb, text)
+        yield _sapiens_entry(size, "pose", "coco_17", f"coco_best_coco_AP_{ap}", gb, text)
     for size, ap, gb in (("0.3b", "620", 1.32), ("0.6b", "695", 2.65), ("1b", "727", 4.67), ("2b", "745", 8.66)):
         stem = f"coco_wholebody_best_coco_wholebody_AP_{ap}"
         text = f"AP {ap[:2]}.{ap[2]} COCO-WholeBody"
-        yield entry(size, "pose", "coco_wholebody_133", stem, gb, text)
+        yield _sapiens_entry(size, "pose", "coco_wholebody_133", stem, gb, text)
     for size, ap, gb in (("0.3b", "573", 1.32), ("0.6b", "609", 2.65), ("1b", "639", 4.68)):
         text = f"AP {ap[:2]}.{ap[2]} (own data)"
-        yield entry(size, "pose", "goliath_308", f"goliath_best_goliath_AP_{ap}", gb, text)
+        yield _sapiens_entry(size, "pose", "goliath_308", f"goliath_best_goliath_AP_{ap}", gb, text)
     for size, stem, gb, sha256 in (
         ("0.3b", "7673_epoch_194", 1.358871599, "735a9a8d"),
         ("0.6b", "7777_epoch_178", 2.69, ""),
@@ -170,28 +187,28 @@ def _sapiens() -> Iterator[Network]:
         ("2b", "8131_epoch_200", 8.71, ""),
     ):
         text = f"mIoU {stem[:2]}.{stem[2:4]} (own data)"
-        yield entry(size, "parts", "sapiens_28", f"goliath_best_goliath_mIoU_{stem}", gb, text, sha256)
+        yield _sapiens_entry(size, "parts", "sapiens_28", f"goliath_best_goliath_mIoU_{stem}", gb, text, sha256)
     for size, epoch, gb, sha256 in (
         ("0.3b", 100, 1.28, ""),
         ("0.6b", 70, 2.60, ""),
         ("1b", 88, 4.625326609, "4ff0c7a8"),
         ("2b", 25, 8.61, ""),
     ):
-        yield entry(size, "depth", None, f"render_people_epoch_{epoch}", gb, sha256=sha256)
+        yield _sapiens_entry(size, "depth", None, f"render_people_epoch_{epoch}", gb, sha256=sha256)
     for size, epoch, gb in (("0.3b", 66, 1.36), ("0.6b", 200, 2.69), ("1b", 115, 4.72), ("2b", 70, 8.71)):
-        yield entry(size, "normals", None, f"normal_render_people_epoch_{epoch}", gb)
+        yield _sapiens_entry(size, "normals", None, f"normal_render_people_epoch_{epoch}", gb)
     for size, epoch, gb, sha256 in (
         ("0.3b", 1600, 1.34, "96c6b78f"),
         ("0.6b", 1600, 2.66, ""),
         ("1b", 173, 4.68, ""),
         ("2b", 660, 8.65, "165fb01f"),
     ):
-        yield entry(size, "features", None, f"epoch_{epoch}", gb, sha256=sha256)
+        yield _sapiens_entry(size, "features", None, f"epoch_{epoch}", gb, sha256=sha256)
 
 
 def _sapiens2() -> Iterator[Network]:
     """Sapiens2, ICLR 2026, arXiv 2604.21681. Normals and point maps keep the aspect of the image."""
-    fits = {"parts": "average", "normals": "pad", "pointmap": "pad"}
+    resize_modes = {"parts": "average", "normals": "pad", "pointmap": "pad"}
 
     def entry(size: str, task: str, labels: str | None = None) -> Network:
         official = OFFICIAL_TASKS.get(task, task)
@@ -199,8 +216,19 @@ def _sapiens2() -> Iterator[Network]:
         checkpoint = Checkpoint(f"sapiens2_{size}_{official}.safetensors", SAPIENS2, repository)
         rows = DETECTIONS if labels else 8
         shape = (4096, 3072) if size == "1b_4k" else SAPIENS_INPUT
-        fit = fits.get(task, "stretch")
-        return Network(f"sapiens2-{size}-{task}", task, shape, labels, rows, "sapiens2", size, checkpoint, fit=fit)
+        return Network(
+            f"sapiens2-{size}-{task}",
+            task,
+            shape,
+            labels=labels,
+            max_batch_size=rows,
+            family="sapiens2",
+            size=size,
+            checkpoint=checkpoint,
+            resize_mode=resize_modes.get(task, "stretch"),
+            channels=CHANNELS[size] if task == "features" else 0,
+            stride=64 if size == "1b_4k" else 16,
+        )
 
     for size in ("0.4b", "0.8b", "1b", "5b"):
         yield entry(size, "pose", "goliath_308")
@@ -229,8 +257,17 @@ def _vitpose() -> Iterator[Network]:
             file = f"torch/{dataset}/vitpose-{size}-{dataset}.pth"
             checkpoint = Checkpoint(file, APACHE, "JunkyByte/easy_ViTPose")
             published = f"AP {ap} COCO val2017 (ViTPose++ paper)" if dataset == "coco" else ""
-            name = f"vitpose-{size}-{dataset}"
-            yield Network(name, "pose", VITPOSE_INPUT, labels, DETECTIONS, "vitpose", size, checkpoint, published)
+            yield Network(
+                f"vitpose-{size}-{dataset}",
+                "pose",
+                VITPOSE_INPUT,
+                labels=labels,
+                max_batch_size=DETECTIONS,
+                family="vitpose",
+                size=size,
+                checkpoint=checkpoint,
+                published=published,
+            )
 
 
 def _hrnet() -> Iterator[Network]:
@@ -242,9 +279,17 @@ def _hrnet() -> Iterator[Network]:
     ):
         for size, ap in zip(("w32", "w48"), accuracy, strict=True):
             checkpoint = Checkpoint(f"{stem}_{size}_256x192.pth", MIT, page=page)
-            published = f"AP {ap} COCO val2017"
-            name = f"{family}-{size}"
-            yield Network(name, "pose", VITPOSE_INPUT, "coco_17", DETECTIONS, family, size, checkpoint, published)
+            yield Network(
+                f"{family}-{size}",
+                "pose",
+                VITPOSE_INPUT,
+                labels="coco_17",
+                max_batch_size=DETECTIONS,
+                family=family,
+                size=size,
+                checkpoint=checkpoint,
+                published=f"AP {ap} COCO val2017",
+            )
 
 
 def _detectors() -> Iterator[Network]:
@@ -252,7 +297,7 @@ def _detectors() -> Iterator[Network]:
     file = "rtmdet_m_8xb32-100e_coco-obj365-person-235e8209.pth"
     url = f"https://download.openmmlab.com/mmpose/v1/projects/rtmpose/{file}"
     checkpoint = Checkpoint(file, APACHE, url=url, size=99_149_914, exact=True, sha256="b66b2707")
-    yield Network("rtmdet-m", "detector", (640, 640), None, 8, "rtmdet", "m", checkpoint)
+    yield Network("rtmdet-m", "detector", (640, 640), family="rtmdet", size="m", checkpoint=checkpoint)
 
 
 CATALOGUE = {

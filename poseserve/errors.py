@@ -1,8 +1,18 @@
 """Errors for a user to put right; the command line prints their message without a traceback."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+
 
 class PoseserveError(Exception):
     """The base of them all: the message says what was wrong and what to do."""
+
+
+class InputError(PoseserveError, ValueError):
+    """What was asked for cannot be: an unknown name, an option or a file that does not fit."""
 
 
 class ServerError(PoseserveError):
@@ -27,3 +37,14 @@ class DiskFullError(PoseserveError):
 
 class ExportError(PoseserveError):
     """The exported file would not serve: it differs from the network, or is bound to one device."""
+
+
+@contextmanager
+def concerning(path: str | PathLike[str]) -> Iterator[None]:
+    """An OSError or ValueError about a file or folder of the user's becomes an InputError that names it."""
+    try:
+        yield
+    except PoseserveError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from error

@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
-import importlib
+import builtins
+import importlib.util
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from poseclient import People
-from poseserve.catalogue import DETECTIONS, FITS
-from poseserve.repository.config import MAX_PIXELS, MAX_SIDE
+from poseserve.defaults import CROP_SCALE, MAX_PIXELS, MAX_SIDE, NMS_IOU, SCORE_THRESHOLD
 from poseserve.repository.folders import PREPROCESS
 from poseserve.repository.installed import Repository, read_repository
-from poseserve.repository.tensors import LETTERBOX
+from poseserve.repository.tensors import LETTERBOX_SIDE, RESIZED
+from poseserve.tasks import DETECTIONS
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # the first GPU where there is one, as KIND_AUTO has it
 
 
 def step_module(step: str, module: str) -> ModuleType:
-    """A module of a step's own folder, imported as Triton's Python backend would."""
-    folder = str(PREPROCESS / step / "1")
-    sys.path.insert(0, folder)
+    """A module of a step, imported as `preprocess.<step>.<module>`: several steps have modules of one name.
+
+    What it imports is looked for in its own folder first, as in Triton, where each step has a process to itself.
+    """
+    name, folder = f"preprocess.{step}.{module}", PREPROCESS / step / "1"
+    if name in sys.modules:
+        return sys.modules[name]
+
+    def import_beside(imported: str, *rest: Any) -> ModuleType:
+        beside = (folder / f"{imported}.py").is_file()
+        return step_module(step, imported) if beside else builtins.__import__(imported, *rest)
+
+    spec = importlib.util.spec_from_file_location(name, folder / f"{module}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)
+    vars(loaded)["__builtins__"] = vars(builtins) | {"__import__": import_beside}
     try:
-        return importlib.import_module(module)
-    finally:
-        sys.path.remove(folder)
+        spec.loader.exec_module(loaded)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return loaded
 
 
 def load(file: Path) -> torch.jit.ScriptModule:
     """A network on DEVICE."""
-    return torch.jit.load(str(file), map_location=DEVICE)
+    network: torch.jit.ScriptModule = torch.jit.load(str(file), map_location=DEVICE)
+    return network
 
 
 class InProcess:
@@ -46,35 +66,40 @@ class InProcess:
     def __init__(self, repository: Repository | None = None) -> None:
         repository = repository or read_repository()
         entries = {task: repository.default(task) for task in repository.defaults}
+        entries["detector"] = repository.detector_of(repository.chosen("pose"))
         self._networks = {task: load(repository.model_file(entry.name)) for task, entry in entries.items()}
         self._size = {task: entry.input_size for task, entry in entries.items()}
-        self._fit = {task: entry.fit for task, entry in entries.items()}
+        self._resize_mode = {task: entry.resize_mode for task, entry in entries.items()}
         self._keypoint_set = entries["pose"].labels
         self._decoding = threading.Lock()  # meanwhile descriptor 2 leads elsewhere, for all threads
         self._images = step_module("decode_image", "images")
         self._boxes = step_module("crop_people", "boxes")
         self._cropping = step_module("crop_people", "crops")
         self._suppression = step_module("crop_people", "suppression")
-        self._people = step_module("collect_people", "people")
+        self._poses = step_module("collect_people", "poses")
         self._options = step_module("crop_people", "options")
         self._paste = step_module("paste_masks", "paste")
         self._resize = step_module("resize_image", "resize")
         self._maps = step_module("resize_maps", "maps")
 
-    def _run(self, task: str, *inputs: np.ndarray) -> np.ndarray:
+    def _run(self, task: str, *inputs: NDArray[Any]) -> NDArray[Any]:
         with torch.inference_mode():
-            return self._networks[task](*(torch.from_numpy(i).to(DEVICE) for i in inputs)).cpu().numpy()
+            output: torch.Tensor = self._networks[task](*(torch.from_numpy(i).to(DEVICE) for i in inputs))
+            return output.cpu().numpy()
 
-    def _decode(self, encoded: bytes) -> np.ndarray:
+    def _decode(self, encoded: bytes) -> NDArray[np.uint8]:
         with self._decoding:
-            return self._images.decode(encoded, MAX_PIXELS, MAX_SIDE)
+            pixels: NDArray[np.uint8] = self._images.decode(encoded, MAX_PIXELS, MAX_SIDE)
+        return pixels
 
     def _detect(
-        self, images: Sequence[np.ndarray], parameters: dict[str, float]
-    ) -> list[tuple[np.ndarray, np.ndarray, int]]:
+        self, images: Sequence[NDArray[np.uint8]], parameters: dict[str, float]
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float32], int]]:
         """Of each image boxes, scores, and how many people there were before max_people cut the list."""
-        options = self._options.parse_options(parameters, DETECTIONS)
-        letterboxes, scales = zip(*(self._images.letterbox(p, LETTERBOX, LETTERBOX) for p in images), strict=True)
+        defaults = self._options.Options(SCORE_THRESHOLD, NMS_IOU, DETECTIONS)
+        options = self._options.parse_options(parameters, defaults)
+        seen = [self._images.letterbox(pixels, LETTERBOX_SIDE, LETTERBOX_SIDE) for pixels in images]
+        letterboxes, scales = zip(*seen, strict=True)
         found = []
         for detections, scale, pixels in zip(self._run("detector", np.stack(letterboxes)), scales, images, strict=True):
             boxes, scores = self._boxes.detected_boxes(detections, scale, *pixels.shape[:2], options.score_threshold)
@@ -83,9 +108,11 @@ class InProcess:
             found.append((boxes[best], scores[best], len(kept)))
         return found
 
-    def _crops(self, task: str, pixels: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _crops(
+        self, task: str, pixels: NDArray[np.uint8], boxes: NDArray[np.float64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         height, width = self._size[task]
-        regions = self._cropping.regions(boxes, width / height)
+        regions = self._cropping.regions(boxes, width / height, CROP_SCALE)
         return self._cropping.crop(pixels, regions, height, width), regions.astype(np.float32)
 
     def pose(self, encoded: bytes, **parameters: float) -> People:
@@ -107,32 +134,35 @@ class InProcess:
                 keypoint_set=self._keypoint_set,
                 image_size=(pixels.shape[0], pixels.shape[1]),
                 found=count,
-                pose_scores=self._people.pose_scores(scores, keypoints),
+                pose_scores=self._poses.pose_scores(scores, keypoints),
             )
             for pixels, (boxes, scores, count), keypoints in zip(images, found, poses, strict=True)
         ]
 
-    def parts(self, encoded: bytes, **parameters: float) -> np.ndarray:
+    def parts(self, encoded: bytes, **parameters: float) -> NDArray[np.uint8]:
         """What the ensemble `parts_of_people` answers: u8 [h, w]."""
         pixels = self._decode(encoded)
         [(boxes, _, _)] = self._detect([pixels], parameters)
         if len(boxes) == 0:
             return np.zeros(pixels.shape[:2], np.uint8)
         crops, regions = self._crops("parts", pixels, boxes)
-        return self._paste.paste(self._run("parts", crops), regions, *pixels.shape[:2])[0]
+        mask: NDArray[np.uint8] = self._paste.paste(self._run("parts", crops), regions, *pixels.shape[:2])[0]
+        return mask
 
-    def depth(self, encoded: bytes) -> np.ndarray:
+    def depth(self, encoded: bytes) -> NDArray[np.float16]:
         """What the ensemble `depth` answers as DEPTH: f16 [h, w]."""
         return self._map("depth", "DEPTH", encoded)
 
-    def normals(self, encoded: bytes) -> np.ndarray:
+    def normals(self, encoded: bytes) -> NDArray[np.float16]:
         """What the ensemble `normals` answers as NORMALS: f16 [h, w, 3]."""
         return self._map("normals", "NORMALS", encoded)
 
-    def _map(self, task: str, output: str, encoded: bytes) -> np.ndarray:
+    def _map(self, task: str, output: str, encoded: bytes) -> NDArray[np.float16]:
         pixels = self._decode(encoded)
-        image = self._resize.MAKE[FITS[self._fit[task]]](pixels, *self._size[task])
+        image = self._resize.MAKE[RESIZED[self._resize_mode[task]]](pixels, *self._size[task])
         answer = self._run(task, image[None])[0]
-        if self._fit[task] == "pad":
+        if self._resize_mode[task] == "pad":
             answer = self._maps.cut(answer, self._resize.bounds(pixels, *self._size[task]))
-        return self._maps.RESIZE[output][1](answer, np.array(pixels.shape[:2]))
+        _, stretch = self._maps.RESIZE[output]
+        stretched: NDArray[np.float16] = stretch(answer, *pixels.shape[:2])
+        return stretched

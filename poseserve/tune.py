@@ -11,20 +11,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 import tritonclient.grpc
+from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from poseserve.catalogue import Network
 from poseserve.deployment import FORMATS, Deployment
-from poseserve.errors import PoseserveError
+from poseserve.errors import InputError, PoseserveError
 from poseserve.networks import build
 from poseserve.repository.config import network_config, network_files
 from poseserve.repository.install import exporter
 from poseserve.repository.installed import Installed
-from poseserve.serving.server import Server
+from poseserve.serving.server import scratch_server
 
 DELAYS_US = (0, 500, 2000)
 WORTH = 1.02  # a delay must be that much faster: it costs the requests that come alone
@@ -108,7 +109,7 @@ def tune(
             except (PoseserveError, ValueError, InferenceServerException) as error:
                 say(f"{engine.format} {engine.precision}: {error}")
         if not rates:
-            raise ValueError(f"no engine can serve {network.name}")
+            raise InputError(f"no engine can serve {network.name}")
         best, *others = sorted(rates, key=lambda d: -rates[d])[:2]
         if others:  # one sample may be luck; in this order a machine that slows down is fair to both
             turns = [best, *others, *others, best]
@@ -133,7 +134,7 @@ def callers(installed: Installed, rows: int, cores: int) -> int:
     batch, devices = aims[0], 1
     if torch.cuda.is_available():
         batch, devices = aims[-1], len(widest.gpus) or torch.cuda.device_count()
-    return 2 * math.ceil(batch / rows) * widest.instances * devices
+    return int(2 * math.ceil(batch / rows) * widest.instances * devices)
 
 
 def describe(deployment: Deployment) -> str:
@@ -158,11 +159,11 @@ def throughput(installed: Installed, file: Path, rows: int, callers: int) -> flo
             path.write_bytes(content)
         (folder / "1").symlink_to(file.parent)
         arrays = [x.numpy().repeat(rows, 0) for x in build.example(installed.network)]
-        with Server([Path(root)], http_port=0, grpc_port=0, metrics_port=0) as server:
+        with scratch_server([Path(root)]) as server:
             return _load(server.grpc_url, name, arrays, callers, SECONDS)
 
 
-def _load(url: str, name: str, arrays: list[np.ndarray], callers: int, seconds: float) -> float:
+def _load(url: str, name: str, arrays: list[NDArray[Any]], callers: int, seconds: float) -> float:
     tensors = []
     for i, array in enumerate(arrays):
         tensor = tritonclient.grpc.InferInput(f"INPUT__{i}", list(array.shape), "UINT8" if i == 0 else "FP32")

@@ -1,4 +1,4 @@
-"""One real server for all tests that need one, and rendered scenes with their truth."""
+"""One real server for all tests that need one, and rendered scenes with their ground truth."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from types import SimpleNamespace
 import pytest
 
 from demo.evaluate import evaluation_scene, evaluation_scenes
+from demo.scene import Scene
 from poseserve.repository.folders import REPOSITORIES
 from poseserve.serving.dry_run import dry_run
-from poseserve.serving.server import Server
+from poseserve.serving.server import Server, scratch_server
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The three repositories of the tree, served on free ports; its log is shown when it fails."""
     log = tmp_path_factory.mktemp("server") / "triton.log"
-    with Server(REPOSITORIES, http_port=0, grpc_port=0, metrics_port=0, log_file=log) as running:
+    with scratch_server(REPOSITORIES, log_file=log) as running:
         dry_run(running.grpc_url)
         yield running
 
@@ -36,6 +37,6 @@ def scene() -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def scenes() -> list:
-    """The 300 scenes of the accuracy figures: (jpeg, Scene)."""
+def scenes() -> list[tuple[bytes, Scene]]:
+    """The 300 scenes of the accuracy figures: JPEG, ground truth."""
     return evaluation_scenes(300)

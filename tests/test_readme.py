@@ -12,15 +12,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import golden
 import pytest
 import torch
 import yaml
-from hub import Hub
+from torch import Tensor
 
 from poseserve.catalogue import CATALOGUE
+from poseserve.networks import build
 from poseserve.repository.folders import FOLDERS, ROOT
-from poseserve.serving.server import Server
+from poseserve.serving.server import Server, scratch_server
+from tests import golden
+from tests.hub import Hub
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -30,6 +32,10 @@ MAKE = ["make", f"VENV={sys.prefix}", "-o", "serving", "-o", "developing"]
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+# Everything that a reader types, in its order; a backslash continues a line.
+COMMANDS = [command for block in blocks("bash") for command in block.replace("\\\n", "").splitlines()]
 
 
 def run(command: list[str], cwd: Path, **variables: str) -> str:
@@ -62,18 +68,38 @@ def root(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def reader(root) -> Iterator[Server]:
     """The server that a reader would have started."""
-    with Server([root / name for name in FOLDERS], http_port=0, grpc_port=0, metrics_port=0) as server:
+    with scratch_server([root / name for name in FOLDERS]) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
-    """Stands in for the Hugging Face hub, with weights filled by the golden rule."""
-    file = io.BytesIO()
-    torch.save(golden.filled(golden.layouts()["vitpose/vitpose_s"]), file)
-    address = "/JunkyByte/easy_ViTPose/resolve/main/torch/coco_25/vitpose-s-coco_25.pth"
-    with Hub({address: file.getvalue()}) as hub:
+    """Stands in for the Hugging Face hub."""
+    files = {}
+    for name in ("vitpose-s-coco_25", "vitpose-s-wholebody"):
+        file, checkpoint = io.BytesIO(), CATALOGUE[name].checkpoint
+        assert checkpoint is not None
+        torch.save(random_weights(name), file)
+        files[f"/{checkpoint.repository}/resolve/main/{checkpoint.file}"] = file.getvalue()
+    with Hub(files) as hub:
         yield hub
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory) -> Path:
+    """A folder of checkpoints downloaded earlier: those that come from elsewhere."""
+    folder = tmp_path_factory.mktemp("downloads")
+    checkpoint = CATALOGUE["rtmdet-m"].checkpoint
+    assert checkpoint is not None
+    torch.save(random_weights("rtmdet-m"), folder / Path(checkpoint.file).name)
+    return folder
+
+
+def random_weights(name: str) -> dict[str, Tensor]:
+    """A state dict with the official keys and shapes, filled by the golden rule."""
+    with torch.device("meta"):
+        state = build.bare(CATALOGUE[name]).state_dict()
+    return {key: golden.fill(key, list(value.shape)) for key, value in state.items()}
 
 
 def test_make_demo_writes_the_pictures_and_the_json(workplace):
@@ -90,14 +116,34 @@ def test_make_serve_starts_the_server():
     assert "poseserve serve" in run([*MAKE, "--dry-run", "serve"], ROOT)  # which tests/server runs for real
 
 
-@pytest.mark.parametrize("command", [c for block in blocks("bash") for c in block.strip().splitlines()])
-def test_shell_commands(command, workplace, reader, root, hub):
-    words = shlex.split(command.replace("127.0.0.1:8000", reader.http_url).replace("127.0.0.1:8001", reader.grpc_url))
+def typed(command: str, reader: Server) -> list[str]:
+    """The words of a command, for the server of these tests."""
+    return shlex.split(command.replace("127.0.0.1:8000", reader.http_url).replace("127.0.0.1:8001", reader.grpc_url))
+
+
+@pytest.fixture(scope="module")
+def answered(workplace, reader) -> None:
+    """What curl wrote into out/."""
+    [curl] = [command for command in COMMANDS if command.startswith("curl")]
+    run(typed(curl, reader), workplace)
+
+
+# Before the commands that change what the server serves.
+@pytest.mark.parametrize("snippet", blocks("python"))
+def test_python_snippets(snippet, workplace, reader, answered):
+    code = snippet.replace("127.0.0.1:8001", reader.grpc_url)
+    assert run([sys.executable, "-c", code], workplace)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_shell_commands(command, workplace, reader, root, hub, downloads):
+    words = typed(command, reader)
     if words[0] == "poseclient" and "--url" not in words:
         words += ["--url", f"grpc://{reader.grpc_url}"]
     if words[0] == "poseserve":
-        caches = {"HF_HOME": str(workplace / "hub"), "POSESERVE_HOME": str(workplace / "home")}
-        assert run([*words, "--root", str(root)], workplace, HF_ENDPOINT=hub.url, **caches)
+        folders = {"HF_HOME": "hub", "POSESERVE_HOME": "home", "POSESERVE_CHECKPOINTS": downloads}
+        variables = {name: str(workplace / folder) for name, folder in folders.items()}
+        assert run([*words, "--root", str(root)], workplace, HF_ENDPOINT=hub.url, **variables)
     elif words[0] == "make":
         assert words[1] in TARGETS
     elif words[0] == "docker":
@@ -109,7 +155,7 @@ def test_shell_commands(command, workplace, reader, root, hub):
 
 
 def test_the_environment_is_activated_before_its_commands():
-    commands = [command.split()[0] for block in blocks("bash") for command in block.strip().splitlines()]
+    commands = [command.split()[0] for command in COMMANDS]
     assert min(map(commands.index, ("poseclient", "poseserve"))) > commands.index("source")
     assert re.search(r"^VENV \?= \.venv$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -124,22 +170,11 @@ def check_compose(words: list[str]) -> None:
     assert set(words[words.index("up") + 1 :]) - {"--build"} <= set(services)
 
 
-@pytest.mark.parametrize("snippet", blocks("python"))
-def test_python_snippets(snippet, workplace, reader):
-    code = snippet.replace("127.0.0.1:8001", reader.grpc_url)
-    assert run([sys.executable, "-c", code], workplace)
-
-
 def test_inline_docker_commands_name_what_exists():
     for command in re.findall(r"`(docker compose [^`]+)`", README):
         check_compose(command.split())
 
 
-def test_links_and_pictures_exist():
-    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
-
-
 def test_the_catalogue_has_as_many_networks_as_the_readme_says():
     known = [network for network in CATALOGUE.values() if network.family != "demo"]
-    assert f"knows {len(known)} networks" in README
+    assert f"has {len(known)} networks" in README

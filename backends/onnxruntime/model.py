@@ -5,29 +5,43 @@ requests, errors. It does not do text (TYPE_STRING), scalars, ragged batches, ba
 threads between models. Each instance is a process.
 """
 
+from __future__ import annotations
+
 import json
 import re
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
+from batching import (
+    Arrays,
+    Config,
+    InferenceError,
+    boolean,
+    check_tensors,
+    integer,
+    loading,
+    model_path,
+    parameters,
+    respond,
+)
 
 TYPES = {
-    "TYPE_BOOL": "tensor(bool)",
-    "TYPE_UINT8": "tensor(uint8)",
-    "TYPE_UINT16": "tensor(uint16)",
-    "TYPE_UINT32": "tensor(uint32)",
-    "TYPE_UINT64": "tensor(uint64)",
-    "TYPE_INT8": "tensor(int8)",
-    "TYPE_INT16": "tensor(int16)",
-    "TYPE_INT32": "tensor(int32)",
-    "TYPE_INT64": "tensor(int64)",
-    "TYPE_FP16": "tensor(float16)",
-    "TYPE_FP32": "tensor(float)",
-    "TYPE_FP64": "tensor(double)",
+    "tensor(bool)": "TYPE_BOOL",
+    "tensor(uint8)": "TYPE_UINT8",
+    "tensor(uint16)": "TYPE_UINT16",
+    "tensor(uint32)": "TYPE_UINT32",
+    "tensor(uint64)": "TYPE_UINT64",
+    "tensor(int8)": "TYPE_INT8",
+    "tensor(int16)": "TYPE_INT16",
+    "tensor(int32)": "TYPE_INT32",
+    "tensor(int64)": "TYPE_INT64",
+    "tensor(float16)": "TYPE_FP16",
+    "tensor(float)": "TYPE_FP32",
+    "tensor(double)": "TYPE_FP64",
 }
-TYPE_NAMES = {kind: name for name, kind in TYPES.items()}
+BOOLEANS = ("true", "1"), ("false", "0")
 LEVELS = {
     -1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
@@ -40,26 +54,15 @@ CPU_ACCELERATORS = {"openvino": "OpenVINOExecutionProvider"}
 PRECISIONS = {"FP32": {}, **{p: {f"trt_{p.lower()}_enable": "1"} for p in ("FP16", "BF16", "INT8")}}
 
 
-class Refused(Exception):
-    """An answer to a request that is an error: its text and the name of Triton's code."""
-
-    def __init__(self, message, code="INTERNAL"):
-        super().__init__(message)
-        self.code = code
-
-    def response(self):
-        code = getattr(pb_utils.TritonError, self.code)
-        return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(self), code))
+def ort_message(error: Exception) -> str:
+    """ONNX Runtime's complaint in the words of the C++ backend."""
+    found = re.fullmatch(r"(?s)\[ONNXRuntimeError\] : (\d+) : \w+ : (.*)", str(error))
+    return f"onnx runtime error {found[1]}: {found[2]}" if found else str(error)
 
 
 class TritonPythonModel:
-    def initialize(self, args):
-        try:
-            self._load(args)
-        except Exception as error:
-            raise pb_utils.TritonModelException(ort_message(error)) from None
-
-    def _load(self, args):
+    @loading(ort_message)
+    def initialize(self, args: Mapping[str, str]) -> None:
         config = json.loads(args["model_config"])
         name = args["model_name"]
         self._batching = config["max_batch_size"] > 0
@@ -70,41 +73,25 @@ class TritonPythonModel:
         for provider, _ in wanted:
             if provider not in self._session.get_providers():
                 pb_utils.Logger.log_warn(f"{name}: this ONNX Runtime has no {provider}, going on without it")
-        check_tensors(config, self._session, name)
+        check_graph(config, self._session, name)
 
-    def execute(self, requests):
-        groups = [requests] if self._batching else [[request] for request in requests]
-        return [response for group in groups for response in self._answer(group)]
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
+        return respond(requests, self._run, self._batching)
 
-    def _answer(self, requests):
-        """One response per request; all get the same error when the merged execution fails."""
+    def _run(self, arrays: Arrays) -> Arrays:
         try:
-            results = self._session.run(self._outputs, merge(requests), self._run_options)
+            results = self._session.run(self._outputs, arrays, self._run_options)
         except Exception as error:
-            return [Refused(ort_message(error)).response() for _ in requests]
-        return list(self._split(dict(zip(self._outputs, results, strict=True)), requests))
-
-    def _split(self, results, requests):
-        offset = 0
-        for request in requests:
-            rows = slice(None)
-            if self._batching:
-                rows = slice(offset, offset + request.inputs()[0].shape()[0])
-                offset = rows.stop
-            try:
-                wanted = set(request.requested_output_names())
-                parts = {n: rows_of(n, a, rows, request) for n, a in results.items()}
-                yield pb_utils.InferenceResponse([pb_utils.Tensor(n, p) for n, p in parts.items() if n in wanted])
-            except Refused as refusal:
-                yield refusal.response()
+            raise InferenceError(ort_message(error)) from None
+        return dict(zip(self._outputs, results, strict=True))
 
 
 # Loading
 
 
-def model_file(args, config, model):
+def model_file(args: Mapping[str, str], config: Config, model: str) -> str:
     """Path of the file; a folder of that name holds it as model.onnx."""
-    path = Path(args["model_repository"]) / args["model_version"] / (config["default_model_filename"] or "model.onnx")
+    path = model_path(args, config, "model.onnx")
     if path.is_dir():
         path = path / "model.onnx"
     if not path.is_file():
@@ -112,35 +99,37 @@ def model_file(args, config, model):
     return str(path)
 
 
-def session_options(config):
-    options = onnxruntime.SessionOptions()
+def session_options(config: Config) -> onnxruntime.SessionOptions:
+    """By the names and values that the C++ backend knows. Raises ValueError for a value that cannot be."""
+    options, texts = onnxruntime.SessionOptions(), parameters(config)
     level = int(config.get("optimization", {}).get("graph", {}).get("level", 0))
     options.graph_optimization_level = LEVELS.get(level, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL)
-    mode = integer(config, "execution_mode")
+    mode = integer(texts.get("execution_mode", "0"))
     if mode not in MODES:
         raise ValueError(
             f"Invalid configuration value provided. Expected values for  execution_mode are 0 or 1 but got {mode} ."
         )
     options.execution_mode = MODES[mode]
-    options.intra_op_num_threads = max(integer(config, "intra_op_thread_count"), 0)
-    options.inter_op_num_threads = max(integer(config, "inter_op_thread_count"), 0)
-    options.enable_cpu_mem_arena = boolean(config, "enable_mem_arena", True)
-    options.enable_mem_pattern = boolean(config, "enable_mem_pattern", True)
-    for key, value in config["parameters"].items():
+    options.intra_op_num_threads = max(integer(texts.get("intra_op_thread_count", "0")), 0)
+    options.inter_op_num_threads = max(integer(texts.get("inter_op_thread_count", "0")), 0)
+    options.enable_cpu_mem_arena = boolean(texts.get("enable_mem_arena", "1"), *BOOLEANS)
+    options.enable_mem_pattern = boolean(texts.get("enable_mem_pattern", "1"), *BOOLEANS)
+    for key, text in texts.items():
         if key.startswith("session."):
-            options.add_session_config_entry(key, value["string_value"])
+            options.add_session_config_entry(key, text)
     return options
 
 
-def run_options(config):
+def run_options(config: Config) -> onnxruntime.RunOptions:
+    """Whether memory is given back after a run."""
     key = "memory.enable_memory_arena_shrinkage"
     options = onnxruntime.RunOptions()
-    if key in config["parameters"]:
-        options.add_run_config_entry(key, config["parameters"][key]["string_value"])
+    if (text := parameters(config).get(key)) is not None:
+        options.add_run_config_entry(key, text)
     return options
 
 
-def providers(config, args):
+def providers(config: Config, args: Mapping[str, str]) -> list[tuple[str, dict[str, str]]]:
     """ONNX Runtime's execution providers with their options, in order of preference."""
     accelerators = config.get("optimization", {}).get("execution_accelerators", {})
     wanted = {}
@@ -153,21 +142,22 @@ def providers(config, args):
     return [*wanted.items(), ("CPUExecutionProvider", {})]
 
 
-def chosen(accelerators, known):
+def chosen(accelerators: Iterable[Mapping[str, Any]], known: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Provider -> options of the accelerators that a configuration names."""
     wanted = {}
     for accelerator in accelerators:
         name = accelerator["name"]
         if name not in known:
             raise ValueError(f"unknown Execution Accelerator '{name}' is requested")
-        parameters = accelerator.get("parameters", {})
-        wanted[known[name]] = tensorrt_options(parameters) if name == "tensorrt" else dict(parameters)
+        options = accelerator.get("parameters", {})
+        wanted[known[name]] = tensorrt_options(options) if name == "tensorrt" else dict(options)
     return wanted
 
 
-def tensorrt_options(parameters):
-    options = {}
-    for key, value in parameters.items():
+def tensorrt_options(accelerator: Mapping[str, str]) -> dict[str, str]:
+    """ONNX Runtime's options of TensorRT from those of a configuration. Raises ValueError for an unknown precision."""
+    options: dict[str, str] = {}
+    for key, value in accelerator.items():
         if key == "precision_mode":
             if value not in PRECISIONS:
                 raise ValueError(f"unsupported precision mode '{value}' is requested")
@@ -179,63 +169,33 @@ def tensorrt_options(parameters):
     return options
 
 
-def integer(config, name):
-    text = config["parameters"].get(name, {"string_value": "0"})["string_value"]
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"failed to convert '{text}' to an integer") from None
-
-
-def boolean(config, name, default):
-    text = config["parameters"].get(name, {"string_value": str(default)})["string_value"]
-    if text.lower() in ("true", "1"):
-        return True
-    if text.lower() in ("false", "0"):
-        return False
-    raise ValueError(f"failed to convert '{text}' to boolean")
-
-
-def check_tensors(config, session, model):
-    """The configuration's tensors must be those of the graph: all of its inputs, some of its outputs."""
+def check_graph(config: Config, session: onnxruntime.InferenceSession, model: str) -> None:
+    """The configuration's tensors must be those of the graph, also in shape."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != len(config["input"]):
-        raise ValueError(
-            f"unable to load model '{model}', configuration expects {len(config['input'])} inputs, model provides "
-            f"{len(inputs)}"
-        )
+    types = ({tensor.name: TYPES.get(tensor.type, "TYPE_<invalid>") for tensor in known} for known in (inputs, outputs))
+    check_tensors(config, model, {name: name for name in TYPES.values()}, *types)
+    batching = config["max_batch_size"] > 0
     for kind, known in (("input", inputs), ("output", outputs)):
-        known = {tensor.name: tensor for tensor in known}
+        shapes = {tensor.name: tensor.shape for tensor in known}
         for tensor in config[kind]:
-            name, data_type = tensor["name"], tensor["data_type"]
-            if name not in known:
-                raise ValueError(
-                    f"unexpected inference {kind} '{name}', allowed {kind}s are: {', '.join(sorted(known))}"
-                )
-            if data_type not in TYPES:
-                raise ValueError(f"unsupported datatype {data_type} for {kind} '{name}' for model '{model}'")
-            if TYPES[data_type] != known[name].type:
-                provided = TYPE_NAMES.get(known[name].type, "TYPE_<invalid>")
-                raise ValueError(
-                    f"unable to load model '{model}', configuration expects datatype {data_type} for {kind} '{name}', "
-                    f"model provides {provided}"
-                )
-            if tensor.get("optional") and config["max_batch_size"] > 0:
+            name = tensor["name"]
+            if tensor.get("optional") and batching:
                 raise ValueError(
                     f"unable to load model '{model}', optional input '{name}' is not supported for models that "
                     "support batching"
                 )
-            check_shape(tensor, known[name], config["max_batch_size"] > 0, kind == "output", model)
+            check_shape(tensor, shapes[name], batching, kind == "output", model)
 
 
-def check_shape(tensor, known, batching, exactly, model):
+def check_shape(tensor: Config, shape: Sequence[Any], batching: bool, exactly: bool, model: str) -> None:
     """A graph's free dimension takes any of an input's, but of an output only a free one."""
-    provided = [d if isinstance(d, int) else -1 for d in known.shape]
+    provided = [d if isinstance(d, int) else -1 for d in shape]
     dims = [int(d) for d in tensor.get("reshape", {}).get("shape", tensor["dims"])]
     if batching and provided[:1] != [-1]:
         raise ValueError(
-            f"model '{model}', tensor '{known.name}': for the model to support batching the shape should have at "
-            f"least 1 dimension and the first dimension must be -1; but shape expected by the model is {text(provided)}"
+            f"model '{model}', tensor '{tensor['name']}': for the model to support batching the shape should have at "
+            "least 1 dimension and the first dimension must be -1; but shape expected by the model is "
+            f"{shown(provided)}"
         )
     full = [-1, *dims] if batching else dims
     fits = len(full) == len(provided) and all(
@@ -249,40 +209,11 @@ def check_shape(tensor, known, batching, exactly, model):
             else "shape"
         )
         raise ValueError(
-            f"model '{model}', tensor '{known.name}': the model expects {len(provided)} dimensions (shape "
-            f"{text(provided)}) but the model configuration specifies {len(full)} dimensions ({about} {text(full)})"
+            f"model '{model}', tensor '{tensor['name']}': the model expects {len(provided)} dimensions (shape "
+            f"{shown(provided)}) but the model configuration specifies {len(full)} dimensions ({about} {shown(full)})"
         )
 
 
-def text(shape):
+def shown(shape: Sequence[int]) -> str:
+    """[-1,2] without spaces, as the C++ backend writes it."""
     return f"[{','.join(map(str, shape))}]"
-
-
-# Tensors
-
-
-def merge(requests):
-    """{input name: array}, the requests' rows one below the other."""
-    arrays = {}
-    for request in requests:
-        for tensor in request.inputs():
-            arrays.setdefault(tensor.name(), []).append(tensor.as_numpy())
-    return {n: a[0] if len(a) == 1 else np.concatenate(a) for n, a in arrays.items()}
-
-
-def rows_of(name, array, rows, request):
-    """The request's rows of a merged output; rows beyond the batch belong to nobody."""
-    if rows.stop is not None and rows.stop > len(array):
-        identity = request.request_id() or "<id_unknown>"
-        raise Refused(
-            f"[request id: {identity}] failed to split the output tensor '{name}' in responses: expected "
-            f"batch size of at least {rows.stop} in model output, got {len(array)}",
-            "UNSUPPORTED",
-        )
-    return array[rows]
-
-
-def ort_message(error):
-    """ONNX Runtime's complaint in the words of the C++ backend."""
-    found = re.fullmatch(r"(?s)\[ONNXRuntimeError\] : (\d+) : \w+ : (.*)", str(error))
-    return f"onnx runtime error {found[1]}: {found[2]}" if found else str(error)

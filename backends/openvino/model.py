@@ -6,12 +6,16 @@ ENABLE_BATCH_PADDING, computes that many rows whatever was sent; this one comput
 is a process here, with a compiled model of its own. It does not do text, ragged batches or batch inputs.
 """
 
-import json
-from pathlib import Path
+from __future__ import annotations
 
-import numpy as np
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
 import openvino
 import triton_python_backend_utils as pb_utils
+from batching import Arrays, Config, InferenceError, check_tensors, loading, model_path, parameters, respond
 from openvino import properties
 from openvino.properties import hint, streams
 
@@ -47,13 +51,8 @@ CHOICES = {
 
 
 class TritonPythonModel:
-    def initialize(self, args):
-        try:
-            self._load(args)
-        except Exception as error:
-            raise pb_utils.TritonModelException(str(error)) from None
-
-    def _load(self, args):
+    @loading()
+    def initialize(self, args: Mapping[str, str]) -> None:
         config = json.loads(args["model_config"])
         name = args["model_name"]
         if args["model_instance_kind"] != "CPU":
@@ -62,51 +61,36 @@ class TritonPythonModel:
         self._outputs = [output["name"] for output in config["output"]]
         core = openvino.Core()
         model = core.read_model(model_file(args, config, name))
-        check_tensors(config, model, name)
+        check_tensors(config, name, TYPES, types_of(model.inputs), types_of(model.outputs))
         self._request = core.compile_model(model, "CPU", compile_options(config)).create_infer_request()
 
-    def execute(self, requests):
-        groups = [requests] if self._batching else [[request] for request in requests]
-        return [response for group in groups for response in self._answer(group)]
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
+        return respond(requests, self._run, self._batching)
 
-    def _answer(self, requests):
-        """One response per request; all get the same error when the merged execution fails."""
+    def _run(self, arrays: Arrays) -> Arrays:
         try:
-            self._request.infer(merge(requests), share_inputs=True)
-            results = {name: self._request.get_tensor(name).data.copy() for name in self._outputs}
+            self._request.infer(arrays, share_inputs=True)
+            return {name: self._request.get_tensor(name).data.copy() for name in self._outputs}
         except Exception as error:
-            refusal = pb_utils.TritonError(
-                f"openvino error in running inference: {error}", pb_utils.TritonError.INTERNAL
-            )
-            return [pb_utils.InferenceResponse(error=refusal) for _ in requests]
-        return list(self._split(results, requests))
-
-    def _split(self, results, requests):
-        offset = 0
-        for request in requests:
-            rows = slice(None)
-            if self._batching:
-                rows = slice(offset, offset + request.inputs()[0].shape()[0])
-                offset = rows.stop
-            wanted = set(request.requested_output_names())
-            yield pb_utils.InferenceResponse([pb_utils.Tensor(n, a[rows]) for n, a in results.items() if n in wanted])
+            raise InferenceError(f"openvino error in running inference: {error}") from None
 
 
 # Loading
 
 
-def model_file(args, config, model):
-    path = Path(args["model_repository"]) / args["model_version"] / (config["default_model_filename"] or "model.xml")
+def model_file(args: Mapping[str, str], config: Config, model: str) -> Path:
+    """Path of the file; raises FileNotFoundError where there is none."""
+    path = model_path(args, config, "model.xml")
     if not path.is_file():
         raise FileNotFoundError(f"unable to find '{path}' for model '{model}'")
     return path
 
 
-def compile_options(config):
+def compile_options(config: Config) -> dict[str, Any]:
     """OpenVINO's properties from the parameters of a configuration."""
     options = [hint.enable_cpu_pinning(False)]  # every process would pin its threads to the same first cores
-    for key, parameter in config["parameters"].items():
-        text = parameter["string_value"].lower()
+    for key, text in parameters(config).items():
+        text = text.lower()
         if key in NUMBERS:
             if not text.isdigit():
                 raise ValueError(f"expected the parameter '{key}' to be a non-negative number, got {text}")
@@ -121,39 +105,6 @@ def compile_options(config):
     return dict(options)
 
 
-def check_tensors(config, model, name):
-    """The configuration's tensors must be those of the model: all of its inputs, some of its outputs."""
-    if len(model.inputs) != len(config["input"]):
-        raise ValueError(
-            f"unable to load model '{name}', configuration expects {len(config['input'])} inputs, model provides "
-            f"{len(model.inputs)}"
-        )
-    for kind, known in (("input", model.inputs), ("output", model.outputs)):
-        known = {tensor.get_any_name(): tensor for tensor in known}
-        for tensor in config[kind]:
-            if tensor["name"] not in known:
-                raise ValueError(
-                    f"unexpected inference {kind} '{tensor['name']}', allowed {kind}s are: {', '.join(sorted(known))}"
-                )
-            if tensor["data_type"] not in TYPES:
-                raise ValueError(
-                    f"unsupported datatype {tensor['data_type']} for {kind} '{tensor['name']}' for model '{name}'"
-                )
-            provided = known[tensor["name"]].get_element_type().get_type_name()
-            if TYPES[tensor["data_type"]] != provided:
-                raise ValueError(
-                    f"unable to load model '{name}', configuration expects datatype {tensor['data_type']} for {kind} "
-                    f"'{tensor['name']}', model provides {provided}"
-                )
-
-
-# Tensors
-
-
-def merge(requests):
-    """{input name: array}, the requests' rows one below the other."""
-    arrays = {}
-    for request in requests:
-        for tensor in request.inputs():
-            arrays.setdefault(tensor.name(), []).append(tensor.as_numpy())
-    return {n: a[0] if len(a) == 1 else np.concatenate(a) for n, a in arrays.items()}
+def types_of(tensors: Iterable[openvino.Output]) -> dict[str, str]:
+    """Name -> OpenVINO's name of the type."""
+    return {tensor.get_any_name(): tensor.get_element_type().get_type_name() for tensor in tensors}

@@ -4,14 +4,31 @@ For a Triton that lacks the C++ one: the same folders and configs, naming rules,
 It does not do text (TYPE_STRING), ragged batches, batch inputs or sequence state. Each instance is a process.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 import triton_python_backend_utils as pb_utils
+from batching import (
+    Arrays,
+    Config,
+    InferenceError,
+    boolean,
+    check_count,
+    check_type,
+    integer,
+    loading,
+    model_path,
+    parameters,
+    respond,
+)
+from numpy.typing import NDArray
 
 DTYPES = {
     "TYPE_BOOL": torch.bool,
@@ -29,26 +46,9 @@ TORCHSCRIPT_NAMES = {type(None): "None", tuple: "Tuple", float: "Double", int: "
 DICT_OF_TENSORS = "Dict(str, Tensor)"
 
 
-class Refused(Exception):
-    """An answer to a request that is an error: its text and the name of Triton's code."""
-
-    def __init__(self, message, code="INTERNAL"):
-        super().__init__(message)
-        self.code = code
-
-    def response(self):
-        code = getattr(pb_utils.TritonError, self.code)
-        return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(self), code))
-
-
 class TritonPythonModel:
-    def initialize(self, args):
-        try:
-            self._load(args)
-        except Exception as error:
-            raise pb_utils.TritonModelException(str(error)) from None
-
-    def _load(self, args):
+    @loading()
+    def initialize(self, args: Mapping[str, str]) -> None:
         config = json.loads(args["model_config"])
         name = args["model_name"]
         check_config(config, name)
@@ -56,66 +56,42 @@ class TritonPythonModel:
         self._parameters.apply()
         self._batching = config["max_batch_size"] > 0
         self._device = device_of(args)
-        self._module = load_module(model_file(args, config), self._device, name, self._parameters)
+        self._module = load_module(model_path(args, config, "model.pt"), self._device, name, self._parameters)
         self._arguments = map_inputs([i["name"] for i in config["input"]], forward_arguments(self._module), name)
         self._outputs = map_outputs([o["name"] for o in config["output"]])
         self._types = {o["name"]: o["data_type"] for o in config["output"]}
 
-    def execute(self, requests):
-        groups = [requests] if self._batching else [[request] for request in requests]
-        return [response for group in groups for response in self._answer(group)]
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
+        return respond(requests, self._run, self._batching)
 
-    def _answer(self, requests):
-        """One response per request; all get the same error when the merged execution fails."""
-        try:
-            results = self._configured(self._run(merge(requests)))
-        except Refused as refusal:
-            return [refusal.response() for _ in requests]
-        return list(self._split(results, requests))
+    def _run(self, arrays: Arrays) -> Arrays:
+        returned = self._returned(arrays)
+        return {n: as_array(n, i, returned, self._types[n]) for n, i in self._outputs.items()}
 
-    def _run(self, arrays):
-        """What the network returns for {input name: array}, as a tuple of tensors."""
+    def _returned(self, arrays: Arrays) -> tuple[torch.Tensor, ...]:
+        """What the network returns for {input name: array}."""
         try:
             with self._parameters.execution():
                 tensors = {n: torch.from_numpy(a).to(self._device or "cpu") for n, a in arrays.items()}
                 return as_tensors(self._module(*self._arguments(tensors)))
         except Exception as error:
-            raise Refused(f"PyTorch execute failure: {error}") from None
+            raise InferenceError(f"PyTorch execute failure: {error}") from None
         finally:
             if self._parameters.cache_cleaning:
                 torch.cuda.empty_cache()
-
-    def _configured(self, returned):
-        """Output name -> array, for every output of the configuration."""
-        return {n: as_array(n, i, returned, self._types[n]) for n, i in self._outputs.items()}
-
-    def _split(self, results, requests):
-        offset = 0
-        for request in requests:
-            rows = slice(None)
-            if self._batching:
-                rows = slice(offset, offset + request.inputs()[0].shape()[0])
-                offset = rows.stop
-            try:
-                wanted = set(request.requested_output_names())
-                parts = {n: rows_of(n, a, rows, request) for n, a in results.items()}
-                yield pb_utils.InferenceResponse([pb_utils.Tensor(n, p) for n, p in parts.items() if n in wanted])
-            except Refused as refusal:
-                yield refusal.response()
 
 
 # Loading
 
 
-def check_config(config, model):
+def check_config(config: Config, model: str) -> None:
     """Refuse what the C++ backend refuses before it looks at the network."""
     if not config["output"]:
         raise ValueError("model configuration must contain at least one output, none were specified.")
     for kind in ("input", "output"):
         for tensor in config[kind]:
-            name, dtype = tensor["name"], tensor["data_type"]
-            if dtype not in DTYPES:
-                raise ValueError(f"unsupported datatype {dtype} for {kind} '{name}' for model '{model}'")
+            name = tensor["name"]
+            check_type(tensor["data_type"], DTYPES, kind, name, model)
             if tensor.get("optional"):
                 raise ValueError(
                     f"'optional' is set to true for input '{name}' while the backend model doesn't support "
@@ -126,14 +102,14 @@ def check_config(config, model):
 class Parameters:
     """The backend's parameters in a model's configuration."""
 
-    def __init__(self, config):
-        self._texts = {k: v["string_value"] for k, v in config["parameters"].items()}
+    def __init__(self, config: Config) -> None:
+        self._texts = parameters(config)
         self._inference_mode = self._bool("INFERENCE_MODE", True)
         self._optimized = not self._bool("DISABLE_OPTIMIZED_EXECUTION", False)
         self.cache_cleaning = self._bool("ENABLE_CACHE_CLEANING", False)
         self._bool("ENABLE_WEIGHT_SHARING", False)  # of no effect: instances are processes
 
-    def apply(self):
+    def apply(self) -> None:
         """Set what holds for the whole process, which is this one instance's."""
         if self._bool("DISABLE_CUDNN", False):
             torch.backends.cudnn.enabled = False
@@ -148,34 +124,24 @@ class Parameters:
             ("INTER_OP_THREAD_COUNT", torch.set_num_interop_threads),
             ("INTRA_OP_THREAD_COUNT", torch.set_num_threads),
         ):
-            if (count := self._int(name, 0)) > 0:
+            if (count := integer(self._texts.get(name, "0"))) > 0:
                 set_threads(count)
 
-    def no_gradients(self):
+    def no_gradients(self) -> contextlib.AbstractContextManager[Any]:
+        """In which a network is loaded and run."""
         return torch.inference_mode() if self._inference_mode else torch.no_grad()
 
     @contextlib.contextmanager
-    def execution(self):
+    def execution(self) -> Iterator[None]:
+        """In which a network is run."""
         with self.no_gradients(), torch.jit.optimized_execution(self._optimized):
             yield
 
-    def _bool(self, name, default):
-        text = self._texts.get(name, str(default))
-        if text.lower() in ("true", "on", "1"):
-            return True
-        if text.lower() in ("false", "off", "0"):
-            return False
-        raise ValueError(f"failed to convert '{text}' to boolean")
-
-    def _int(self, name, default):
-        text = self._texts.get(name, str(default))
-        try:
-            return int(text)
-        except ValueError:
-            raise ValueError(f"failed to convert '{text}' to an integer") from None
+    def _bool(self, name: str, default: bool) -> bool:
+        return boolean(self._texts.get(name, str(default)), ("true", "on", "1"), ("false", "off", "0"))
 
 
-def device_of(args):
+def device_of(args: Mapping[str, str]) -> torch.device | None:
     """The instance's device; None (KIND_MODEL) leaves a network where it was saved, its inputs on the CPU."""
     kind = args["model_instance_kind"]
     if kind == "GPU":
@@ -183,24 +149,20 @@ def device_of(args):
     return torch.device("cpu") if kind == "CPU" else None
 
 
-def model_file(args, config):
-    name = config.get("default_model_filename") or "model.pt"
-    return Path(args["model_repository"]) / args["model_version"] / name
-
-
-def load_module(path, device, model, parameters):
+def load_module(path: Path, device: torch.device | None, model: str, parameters: Parameters) -> torch.jit.ScriptModule:
     """The network as it was saved: also the C++ backend does not call eval()."""
     if not path.is_file():
         raise FileNotFoundError(f"unable to find '{path}' for model instance '{model}'")
     try:
         with parameters.no_gradients():
-            return torch.jit.load(str(path), map_location=device)
+            module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location=device)
+            return module
     except Exception as error:
         raise ValueError(f"failed to load model '{model}': {error}") from None
 
 
-def forward_arguments(module):
-    """Name -> type of the arguments of forward()."""
+def forward_arguments(module: Any) -> dict[str, str]:
+    """Name -> type of the arguments of forward() of a network of TorchScript."""
     if not hasattr(module, "forward"):
         raise ValueError("the network has no method forward()")
     return {argument.name: argument.type.str() for argument in module.forward.schema.arguments[1:]}
@@ -209,13 +171,15 @@ def forward_arguments(module):
 # Names
 
 
-def index_of(name):
-    """1 of `INPUT__1`, None where the first "__" is not followed by digits alone."""
-    found = re.fullmatch(r"(?s).*?__(.*)", name)
-    return int(found[1]) if found and re.fullmatch(r"[0-9]+", found[1]) else None
+def indices_of(names: list[str]) -> list[int] | None:
+    """1 of `INPUT__1` and so on; None where the first "__" of any name is not followed by digits alone."""
+    numbers = [name.partition("__")[2] for name in names]
+    return [int(n) for n in numbers] if all(re.fullmatch("[0-9]+", n) for n in numbers) else None
 
 
-def map_inputs(names, arguments, model):
+def map_inputs(
+    names: list[str], arguments: Mapping[str, str], model: str
+) -> Callable[[Mapping[str, torch.Tensor]], Sequence[Any]]:
     """A function from {input name: tensor} to the arguments of forward().
 
     By argument name when all inputs bear one, else by `__<index>` when all have one, else in config order.
@@ -228,46 +192,32 @@ def map_inputs(names, arguments, model):
                 f"An input of type '{kind}' was detected in the model. Only a single input of type "
                 f"{DICT_OF_TENSORS} or input(s) of type Tensor are supported."
             )
-    if len(names) != len(arguments):
-        raise ValueError(
-            f"unable to load model '{model}', configuration expects {len(names)} inputs, model provides "
-            f"{len(arguments)}"
-        )
+    check_count(len(names), len(arguments), model)
     order = order_of(names, list(arguments))
     return lambda tensors: [tensors[name] for name in order]
 
 
-def order_of(names, arguments):
+def order_of(names: list[str], arguments: list[str]) -> list[str]:
     """The input names in the order of forward()'s arguments."""
     if set(names) == set(arguments):
         return arguments
-    indices = [index_of(name) for name in names]
-    if None in indices:
+    indices = indices_of(names)
+    if indices is None:
         return names
     if sorted(indices) != list(range(len(names))):
         raise ValueError(f"the indices of {', '.join(names)} must be 0 to {len(names) - 1}, each once")
     return [name for _, name in sorted(zip(indices, names, strict=True))]
 
 
-def map_outputs(names):
+def map_outputs(names: list[str]) -> dict[str, int]:
     """Output name -> index in what forward() returns: by `__<index>` when all have one, else in order."""
-    indices = [index_of(name) for name in names]
-    return dict(zip(names, range(len(names)) if None in indices else indices, strict=True))
+    return dict(zip(names, indices_of(names) or range(len(names)), strict=True))
 
 
 # Tensors
 
 
-def merge(requests):
-    """{input name: array}, the requests' rows one below the other."""
-    arrays = {}
-    for request in requests:
-        for tensor in request.inputs():
-            arrays.setdefault(tensor.name(), []).append(tensor.as_numpy())
-    return {n: a[0] if len(a) == 1 else np.concatenate(a) for n, a in arrays.items()}
-
-
-def as_tensors(returned):
+def as_tensors(returned: object) -> tuple[torch.Tensor, ...]:
     """A tensor or a flat tuple of tensors, as a tuple; anything else is an error."""
     if isinstance(returned, torch.Tensor):
         return (returned,)
@@ -285,35 +235,23 @@ def as_tensors(returned):
     )
 
 
-def as_array(name, index, returned, data_type):
+def as_array(name: str, index: int, returned: tuple[torch.Tensor, ...], data_type: str) -> NDArray[Any]:
     """Output `index` as an array in the memory of the CPU, of the type that the configuration promises."""
     if index >= len(returned):
-        raise Refused(
+        raise InferenceError(
             f"The output {name} in the model configuration refers to an output index which doesn't exist. "
             f"This model has {len(returned)} outputs",
             "INVALID_ARG",
         )
     tensor = returned[index]
     if tensor.layout != torch.strided:
-        raise Refused(f"output tensor '{name}' is not found")
+        raise InferenceError(f"output tensor '{name}' is not found")
     provided = TYPE_NAMES.get(tensor.dtype, "TYPE_<invalid>")
     if provided != data_type:
-        raise Refused(
+        raise InferenceError(
             f"configuration expects datatype {data_type} for output '{name}', model provides {provided}",
             "INVALID_ARG",
         )
     if tensor.dim() == 0:
-        raise Refused(f"output '{name}' is a scalar which is not supported.", "INVALID_ARG")
+        raise InferenceError(f"output '{name}' is a scalar which is not supported.", "INVALID_ARG")
     return tensor.detach().cpu().contiguous().numpy()
-
-
-def rows_of(name, array, rows, request):
-    """The request's rows of a merged output; rows beyond the batch belong to nobody."""
-    if rows.stop is not None and rows.stop > len(array):
-        identity = request.request_id() or "<id_unknown>"
-        raise Refused(
-            f"[request id: {identity}] failed to split the output tensor '{name}' in responses: expected "
-            f"batch size of at least {rows.stop} in model output, got {len(array)}",
-            "UNSUPPORTED",
-        )
-    return array[rows]

@@ -1,4 +1,4 @@
-"""`poseclient COMMAND PATH...`: folders of images in, overlays and files out; `commands.py` has the commands."""
+"""`poseclient COMMAND PATH...`: folders of images in, overlays and files out; `image_commands.py` has the commands."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
-import cv2
 from tqdm import tqdm
 
 from poseclient import evaluate
 from poseclient.aio import AsyncPoseClient
-from poseclient.commands import COMMANDS
-from poseclient.files import CocoFiles, Target, file_stems
+from poseclient.errors import REPORTED, InputError
+from poseclient.files import CocoFiles, OutputFiles, file_stems
+from poseclient.image_commands import IMAGE_COMMANDS
 from poseclient.people import People
-from poseclient.protocol import DEFAULT_URL, Endpoint, RequestError
+from poseclient.protocol import DEFAULT_URL, Endpoint
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0 when every image was answered, 1 when one was not, 2 for a wrong command line."""
-    options = parser().parse_args(argv)
+    """Exit code 0 when every image had a result, 1 when one had none, 2 for a wrong command line."""
+    args = parser().parse_args(argv)
     try:
-        return evaluate.run(options) if options.command == "evaluate" else asyncio.run(_run(options))
+        return evaluate.run(args) if args.command == "evaluate" else asyncio.run(_run(args))
     except KeyboardInterrupt:
         return 130
+    except REPORTED as error:
+        print(f"poseclient: {error}", file=sys.stderr)
+        return 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,10 +48,10 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--timeout", type=float, default=60.0, help="seconds for one request (%(default)s)")
     whole = argparse.ArgumentParser(prog="poseclient", description="People, body parts and surfaces of images.")
     commands = whole.add_subparsers(dest="command", required=True)
-    for name, command in COMMANDS.items():
+    for name, command in IMAGE_COMMANDS.items():
         own = commands.add_parser(name, parents=[common], help=command.help)
-        for flag, option in command.options.items():
-            own.add_argument(flag, **option)
+        for flag, arguments in command.flags.items():
+            own.add_argument(flag, **arguments)
     evaluate.add_parser(commands)
     return whole
 
@@ -76,69 +80,69 @@ def _is_image(file: Path, out: Path) -> bool:
 
 
 @dataclass
-class _Job:
-    """One run over many images: what to ask, where to write, and what came of it."""
+class _ImageRun:
+    """One run over many images: what to request, where to write, and how many had a result."""
 
-    options: argparse.Namespace
+    args: argparse.Namespace
     client: AsyncPoseClient
-    progress: tqdm
+    progress: tqdm[NoReturn]
     stems: dict[str, str]
-    answered: int = 0
+    done: int = 0
     people: int = 0
     failed: int = 0
     coco: CocoFiles = field(default_factory=CocoFiles)
 
     async def work(self, images: Iterator[tuple[int, tuple[str, Path]]]) -> None:
-        """Answers images until there are none left; workers share the iterator, so few are in memory."""
+        """Handles images until there are none left; workers share the iterator, so few are in memory."""
         for image_id, (name, path) in images:
             try:
-                await self.answer(image_id, name, await asyncio.to_thread(path.read_bytes))
-                self.answered += 1
-            except (RequestError, OSError, ValueError, ImportError, cv2.error) as error:
+                await self.handle(image_id, name, await asyncio.to_thread(path.read_bytes))
+                self.done += 1
+            except REPORTED as error:
                 self.failed += 1
                 self.progress.write(f"{path}: {error}", file=sys.stderr)
             self.progress.update()
 
-    async def answer(self, image_id: int, name: str, data: bytes) -> None:
-        command = COMMANDS[self.options.command]
-        answer = await command.answer(self.client, data, self.options)
-        target = Target(image_id, name, self.stems[name], data, self.options, self.coco)
-        await asyncio.to_thread(command.write, target, answer)
-        if isinstance(answer, People):
-            self.people += len(answer)
+    async def handle(self, image_id: int, name: str, data: bytes) -> None:
+        command = IMAGE_COMMANDS[self.args.command]
+        result = await command.result(self.client, data, self.args)
+        output = OutputFiles(image_id, name, self.stems[name], data, self.args, self.coco)
+        await asyncio.to_thread(command.write, output, result)
+        if isinstance(result, People):
+            self.people += len(result)
 
 
-async def _run(options: argparse.Namespace) -> int:
-    images = find_images(options.paths, options.out)
+async def _run(args: argparse.Namespace) -> int:
+    images = find_images(args.paths, args.out)
     if not images:
         print("no images found", file=sys.stderr)
         return 1
     start = time.perf_counter()
-    async with AsyncPoseClient(options.url, options.timeout) as client:
+    async with AsyncPoseClient(args.url, args.timeout) as client:
         if not await client.is_ready():
-            print(f"no server is ready at {options.url}", file=sys.stderr)
+            print(f"no server is ready at {args.url}", file=sys.stderr)
             return 1
-        options.out.mkdir(parents=True, exist_ok=True)
+        args.out.mkdir(parents=True, exist_ok=True)
         with tqdm(total=len(images), unit="image", disable=None) as progress:
-            job = _Job(options, client, progress, file_stems(images))
+            run = _ImageRun(args, client, progress, file_stems(images))
             queue = enumerate(images.items(), 1)
-            await asyncio.gather(*(job.work(queue) for _ in range(options.concurrency)))
-    if options.format == "coco":
-        job.coco.write(options.out)
+            await asyncio.gather(*(run.work(queue) for _ in range(args.concurrency)))
+    if args.format == "coco":
+        run.coco.write(args.out)
     seconds = time.perf_counter() - start
-    counts = [f"{job.answered} images"]
-    if COMMANDS[options.command].finds_people:
-        counts.append(f"{job.people} people")
-    if job.failed:
-        counts.append(f"{job.failed} failed")
-    print(", ".join([*counts, f"{seconds:.1f} s", f"{job.answered / seconds:.1f} images/s"]))
-    return 1 if job.failed else 0
+    counts = [f"{run.done} images"]
+    if IMAGE_COMMANDS[args.command].finds_people:
+        counts.append(f"{run.people} people")
+    if run.failed:
+        counts.append(f"{run.failed} failed")
+    print(", ".join([*counts, f"{seconds:.1f} s", f"{run.done / seconds:.1f} images/s"]))
+    return 1 if run.failed else 0
 
 
 def _url(text: str) -> str:
     try:
         return Endpoint(text, timeout=0).url
-    except ValueError as error:
+    except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 

@@ -10,13 +10,15 @@ import gevent.ssl
 import numpy as np
 import tritonclient.grpc
 import tritonclient.http
+from numpy.typing import ArrayLike, NDArray
 
-from poseclient import calls, protocol
-from poseclient.calls import Answer, Call, Limits, PoseLimits
+from poseclient import inference, protocol
+from poseclient.errors import RequestError
 from poseclient.images import Image, encode_image
+from poseclient.inference import DetectionOptions, InferRequest, PoseOptions, Result
 from poseclient.keypoints import ClassSet, KeypointSet, class_set, keypoint_set
-from poseclient.people import People
-from poseclient.protocol import Described
+from poseclient.people import People, PosedPeople
+from poseclient.protocol import ModelDescription
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # of Python 3.11
@@ -25,20 +27,27 @@ if TYPE_CHECKING:
 class PoseClient:
     """Talks to one server; safe to share between threads.
 
-    url: `grpc://host:port` or `http://host:port`, with `grpcs` or `https` for TLS. timeout: seconds for one
-    request. An image is a path or encoded bytes (sent as they are), or pixels u8 [h, w, 3] RGB or [h, w]
-    grey. `model` names another ensemble with the same tensors. Every method raises RequestError when the
-    server refuses or is away.
+    url: `grpc://host:port` or `http://host:port`, with `grpcs` or `https` for TLS; InputError for anything else.
+    timeout: seconds for one request.
+
+    In the methods, `image` is a path or encoded bytes (sent as they are), or pixels u8 [h, w, 3] RGB or [h, w] grey,
+    and `model` names another ensemble with the same tensors, as `pose.NETWORK`. Boxes and keypoints are in pixels of
+    the image as a viewer shows it. Methods that find people take the options `score_threshold`, `nms_iou` and
+    `max_people`, those that find poses `oks_nms` too; the server has defaults for them.
+
+    Every method raises RequestError when the server refuses or cannot be reached; those that take an image raise
+    InputError for pixels of another type or shape, OSError for a file that cannot be read, and TypeError for an unknown
+    option.
 
     >>> with PoseClient("grpc://127.0.0.1:8001") as client:
     ...     people = client.pose("street.jpg", score_threshold=0.4)
     """
 
     def __init__(self, url: str = protocol.DEFAULT_URL, timeout: float = 60.0) -> None:
-        self._server = protocol.Endpoint(url, timeout)
-        self._models: dict[str, Described] = {}
+        self._endpoint = protocol.Endpoint(url, timeout)
+        self._descriptions: dict[str, ModelDescription] = {}
         # A gRPC channel serves all threads, an HTTP client of tritonclient only the thread that made it.
-        self._own: Any = SimpleNamespace() if self._server.is_grpc else threading.local()
+        self._own: Any = SimpleNamespace() if self._endpoint.is_grpc else threading.local()
         self._own.api = self._connect()
 
     def __enter__(self) -> PoseClient:
@@ -48,81 +57,146 @@ class PoseClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; those of other threads when nothing uses them any more."""
+        """Close the connections of this client.
+
+        >>> client.close()
+        """
+        # Those of other threads end when nothing uses them any more.
         self._api.close()
         self._own = threading.local()
 
-    def detect(self, image: Image, *, model: str = "detect", **limits: Unpack[Limits]) -> People:
-        """Boxes and scores of the people in the image."""
-        return self._ask(calls.detect(image, model, limits))
+    def detect(self, image: Image, *, model: str = "detect", **options: Unpack[DetectionOptions]) -> People:
+        """Find people: `boxes` f32 [n, 4], `scores` f32 [n], best first; no keypoints.
 
-    def pose(self, image: Image, *, model: str = "pose", **limits: Unpack[PoseLimits]) -> People:
-        """Boxes, scores and keypoints of the people in the image."""
-        return self._ask(calls.pose(image, model, limits))
+        >>> people = client.detect("street.jpg", score_threshold=0.5, max_people=10)
+        """
+        return self._infer(inference.detect(image, model, options))
 
-    def people(self, image: Image, *, model: str = "people", **limits: Unpack[PoseLimits]) -> People:
-        """Boxes, scores, keypoints and body parts of the people in the image."""
-        return self._ask(calls.people(image, model, limits))
+    def pose(self, image: Image, *, model: str = "pose", **options: Unpack[PoseOptions]) -> PosedPeople:
+        """Find people and their keypoints: what `detect` gives, `keypoints` f32 [n, K, 3], `pose_scores` f32 [n].
+
+        RequestError also for a model without keypoints.
+
+        >>> people = client.pose("street.jpg", oks_nms=0.9)
+        """
+        return self._infer(inference.pose(image, model, options))
+
+    def people(self, image: Image, *, model: str = "people", **options: Unpack[PoseOptions]) -> PosedPeople:
+        """Find people, keypoints and body parts in one request: what `pose` gives, and `mask` u8 [h, w].
+
+        `instance_ids` u8 [h, w] are there where the network sees people one by one. RequestError also for a model
+        without keypoints or mask.
+
+        >>> people = client.people("street.jpg", max_people=20)
+        """
+        return self._infer(inference.people(image, model, options))
 
     def pose_in_boxes(
-        self, image: Image, boxes: Any, *, model: str = "pose_in_boxes", oks_nms: float | None = None
-    ) -> People:
-        """Keypoints of the people in the given boxes, [n, 4] x1, y1, x2, y2 in image pixels."""
-        return self._ask(calls.pose_in_boxes(image, boxes, model, {"oks_nms": oks_nms}))
+        self, image: Image, boxes: ArrayLike, *, model: str = "pose_in_boxes", oks_nms: float | None = None
+    ) -> PosedPeople:
+        """Keypoints f32 [n, K, 3] of the people in your boxes, [n, 4] x1, y1, x2, y2 in image pixels.
 
-    def pose_of_image(self, image: Image, *, model: str = "pose_of_image") -> People:
-        """Keypoints of the one person whom the whole image shows."""
-        return self._ask(calls.pose_of_image(image, model))
+        The result has the boxes in your order with scores of 1, without those that `oks_nms` dropped. InputError for
+        boxes of another shape; RequestError also for more than `max_boxes`, and for one that misses the image.
 
-    def parts(self, image: Image, *, model: str = "parts", **limits: Unpack[Limits]) -> np.ndarray:
+        >>> people = client.pose_in_boxes("street.jpg", [[10, 20, 110, 320]])
+        """
+        return self._infer(inference.pose_in_boxes(image, boxes, model, {"oks_nms": oks_nms}))
+
+    def pose_of_image(self, image: Image, *, model: str = "pose_of_image") -> PosedPeople:
+        """Keypoints f32 [1, K, 3] of the one person whom the whole image shows, which is the box.
+
+        >>> person = client.pose_of_image("portrait.jpg")
+        """
+        return self._infer(inference.pose_of_image(image, model))
+
+    def parts(self, image: Image, *, model: str = "parts", **options: Unpack[DetectionOptions]) -> NDArray[np.uint8]:
         """The class id of every pixel, u8 [h, w], 0 is background; `class_set` explains the ids.
 
-        The limits hold where people are found first, as in `parts_of_people`.
+        The options count where people are found first, as in `parts_of_people`.
+
+        >>> mask = client.parts("street.jpg", model="parts_of_people")
         """
-        return self._ask(calls.output(image, "MASK", model, limits))
+        return self._infer(inference.single_output(image, "MASK", model, options))
 
     def depth(
-        self, image: Image, *, of_people: bool = False, model: str = "depth", **limits: Unpack[Limits]
-    ) -> np.ndarray:
-        """Relative depth, f16 [h, w]: smaller is nearer, scale and shift are unknown. of_people: NaN elsewhere."""
-        return self._ask(calls.output(image, "DEPTH_OF_PEOPLE" if of_people else "DEPTH", model, limits))
+        self, image: Image, *, of_people: bool = False, model: str = "depth", **options: Unpack[DetectionOptions]
+    ) -> NDArray[np.float16]:
+        """Relative depth, f16 [h, w]: smaller is nearer, scale and shift are unknown. of_people: NaN elsewhere.
+
+        >>> depth = client.depth("street.jpg", of_people=True)
+        """
+        name = "DEPTH_OF_PEOPLE" if of_people else "DEPTH"
+        return self._infer(inference.single_output(image, name, model, options))
 
     def normals(
-        self, image: Image, *, of_people: bool = False, model: str = "normals", **limits: Unpack[Limits]
-    ) -> np.ndarray:
-        """Surface normals, unit vectors f16 [h, w, 3]. of_people: NaN elsewhere."""
-        return self._ask(calls.output(image, "NORMALS_OF_PEOPLE" if of_people else "NORMALS", model, limits))
+        self, image: Image, *, of_people: bool = False, model: str = "normals", **options: Unpack[DetectionOptions]
+    ) -> NDArray[np.float16]:
+        """Surface normals, unit vectors f16 [h, w, 3]. of_people: NaN elsewhere.
 
-    def features(self, image: Image, *, pooled: bool = False, model: str = "features") -> np.ndarray:
-        """The encoder's features of the whole image, f16 [C, h, w], or their mean over the image, f32 [C]."""
-        return self._ask(calls.output(image, "POOLED" if pooled else "FEATURES", model))
+        >>> normals = client.normals("street.jpg")
+        """
+        name = "NORMALS_OF_PEOPLE" if of_people else "NORMALS"
+        return self._infer(inference.single_output(image, name, model, options))
 
-    def pointmap(self, image: Image, *, model: str = "pointmap") -> np.ndarray:
-        """The point in space of every pixel, f32 [h, w, 3], metres from the camera."""
-        return self._ask(calls.output(image, "POINTS", model))
+    def features(
+        self, image: Image, *, pooled: bool = False, model: str = "features"
+    ) -> NDArray[np.float16 | np.float32]:
+        """The encoder's features of the whole image, f16 [C, h, w]; pooled: their mean over the image, f32 [C].
 
-    def matting(self, image: Image, *, model: str = "matting") -> np.ndarray:
-        """The people without their background, u8 [h, w, 4]: red, green and blue times alpha, and alpha."""
-        return self._ask(calls.output(image, "MATTE", model))
+        >>> vector = client.features("street.jpg", pooled=True)
+        """
+        return self._infer(inference.single_output(image, "POOLED" if pooled else "FEATURES", model))
+
+    def pointmap(self, image: Image, *, model: str = "pointmap") -> NDArray[np.float32]:
+        """The point in space of every pixel, f32 [h, w, 3], metres from the camera.
+
+        >>> points = client.pointmap("street.jpg")
+        """
+        return self._infer(inference.single_output(image, "POINTS", model))
+
+    def matting(self, image: Image, *, model: str = "matting") -> NDArray[np.uint8]:
+        """The people without their background, u8 [h, w, 4]: red, green and blue times alpha, and alpha.
+
+        >>> matte = client.matting("street.jpg")
+        """
+        return self._infer(inference.single_output(image, "MATTE", model))
 
     def keypoint_set(self, model: str = "pose") -> KeypointSet:
-        """The keypoint set of an ensemble that answers with keypoints."""
-        return keypoint_set(self._described(model).label("keypoint_set"))
+        """The keypoint set of an ensemble: names, skeleton and colours of its K keypoints.
+
+        RequestError also for a model without keypoints; InputError for a set that this version does not know.
+
+        >>> names = client.keypoint_set("pose").names
+        """
+        return keypoint_set(self._describe(model).parameter("keypoint_set"))
 
     def class_set(self, model: str = "parts") -> ClassSet:
-        """The class set of an ensemble that answers with a mask."""
-        return class_set(self._described(model).label("class_set"))
+        """The class set of an ensemble: names and colours of the class ids in its mask.
+
+        RequestError also for a model without a mask; InputError for a set that this version does not know.
+
+        >>> names = client.class_set("parts").names
+        """
+        return class_set(self._describe(model).parameter("class_set"))
 
     def max_boxes(self) -> int:
-        """Most boxes that a request may have, whichever network it is for."""
-        return protocol.max_boxes(self._described("crop_people"))
+        """Most boxes that a request may have, whichever network it is for.
+
+        >>> people = client.pose_in_boxes("street.jpg", boxes[: client.max_boxes()])
+        """
+        return protocol.max_boxes(self._describe("crop_people"))
 
     def is_ready(self) -> bool:
-        """Whether the server answers and all its models are ready."""
+        """Whether the server answers and all its models are ready; False where it cannot be reached, no error.
+
+        >>> client.is_ready()
+        True
+        """
         try:
-            with self._server.errors():
-                return self._api.is_server_ready(**self._server.deadline)
-        except protocol.RequestError:
+            with self._endpoint.errors():
+                return bool(self._api.is_server_ready(**self._endpoint.deadline))
+        except RequestError:
             return False
 
     @property
@@ -132,30 +206,27 @@ class PoseClient:
         return self._own.api
 
     def _connect(self) -> Any:
-        server = self._server
-        if server.is_grpc:
-            return tritonclient.grpc.InferenceServerClient(server.address, ssl=server.is_secure)
+        endpoint = self._endpoint
+        if endpoint.is_grpc:
+            return tritonclient.grpc.InferenceServerClient(endpoint.address, ssl=endpoint.is_secure)
         return tritonclient.http.InferenceServerClient(
-            server.address,
-            connection_timeout=server.timeout,
-            network_timeout=server.timeout,
-            ssl=server.is_secure,
+            endpoint.address,
+            connection_timeout=endpoint.timeout,
+            network_timeout=endpoint.timeout,
+            ssl=endpoint.is_secure,
             ssl_context_factory=gevent.ssl.create_default_context,
         )
 
-    def _ask(self, call: Call[Answer]) -> Answer:
-        known = self._described(call.model) if call.described else Described(call.model, {}, call.outputs)
-        inputs = protocol.infer_inputs(self._server.api, encode_image(call.image), call.boxes)
-        wanted = [self._server.api.InferRequestedOutput(name) for name in call.outputs if name in known.outputs]
-        with self._server.errors():
-            answer = self._api.infer(
-                call.model, inputs, outputs=wanted, parameters=call.parameters, **self._server.deadline
-            )
-        return call.read(answer, known)
+    def _infer(self, request: InferRequest[Result]) -> Result:
+        description = self._describe(request.model) if request.needs_description else request.assumed_description
+        arguments = request.arguments(self._endpoint.api, encode_image(request.image), description.outputs)
+        with self._endpoint.errors():
+            response = self._api.infer(**arguments, **self._endpoint.deadline)
+        return request.read(response, description)
 
-    def _described(self, model: str) -> Described:
-        if model not in self._models:
-            with self._server.errors():
-                config = self._api.get_model_config(model, **self._server.deadline)
-            self._models[model] = protocol.described(config)
-        return self._models[model]
+    def _describe(self, model: str) -> ModelDescription:
+        if model not in self._descriptions:
+            with self._endpoint.errors():
+                config = self._api.get_model_config(model, **self._endpoint.deadline)
+            self._descriptions[model] = protocol.describe(config)
+        return self._descriptions[model]

@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Text in columns for the terminal."""
 
 from __future__ import annotations
 

@@ -1,12 +1,19 @@
-"""Pictures of answers, always on a new RGB image; images are u8 [h, w, 3] RGB or [h, w] grey."""
+"""Pictures of people, masks and maps, always a new image.
+
+Images are u8 [h, w, 3] RGB or [h, w] grey, pictures u8 [h, w, 3] RGB.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from poseclient.errors import InputError
 from poseclient.keypoints import ClassSet, Colour, KeypointSet, Pair, keypoint_set
 from poseclient.people import People
 
@@ -23,7 +30,7 @@ NO_DEPTH: Colour = (100, 100, 100)
 FARTHEST = 1e6  # pixels; beyond that a fixed-point coordinate may overflow
 
 
-def draw_people(image: np.ndarray, people: People, threshold: float = 0.3) -> np.ndarray:
+def draw_people(image: NDArray[np.uint8], people: People, threshold: float = 0.3) -> NDArray[np.uint8]:
     """Boxes with scores, and skeletons; a keypoint below `threshold` is left out, and so are its links."""
     canvas = _canvas(image)
     for i in reversed(range(len(people))):  # the best on top
@@ -35,11 +42,13 @@ def draw_people(image: np.ndarray, people: People, threshold: float = 0.3) -> np
     return canvas
 
 
-def draw_parts(image: np.ndarray, mask: np.ndarray, classes: ClassSet, alpha: float = 0.5) -> np.ndarray:
-    """The mask u8 [h, w] over the image in the colours of its classes; ValueError when the sizes differ."""
+def draw_parts(
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], classes: ClassSet, alpha: float = 0.5
+) -> NDArray[np.uint8]:
+    """The mask u8 [h, w] over the image in the colours of its classes; InputError when the sizes differ."""
     canvas = _canvas(image)
     if mask.shape != canvas.shape[:2]:
-        raise ValueError(f"mask {list(mask.shape)} and image {list(canvas.shape[:2])} differ in size")
+        raise InputError(f"mask {list(mask.shape)} and image {list(canvas.shape[:2])} differ in size")
     colours = np.array(classes.palette, np.uint8)[mask]
     kernel = np.ones((3, 3), np.uint8)
     border = cv2.dilate(mask, kernel) != cv2.erode(mask, kernel)
@@ -47,7 +56,7 @@ def draw_parts(image: np.ndarray, mask: np.ndarray, classes: ClassSet, alpha: fl
     return (canvas + cover[..., None] * (colours.astype(np.float32) - canvas) + 0.5).astype(np.uint8)
 
 
-def parts_legend(mask: np.ndarray, classes: ClassSet) -> np.ndarray:
+def parts_legend(mask: NDArray[np.uint8], classes: ClassSet) -> NDArray[np.uint8]:
     """Colours and names of the classes in the mask, u8 [h, width, 3], as high as the mask."""
     height = len(mask)
     row = int(np.clip(height / 20, 12, 40))
@@ -64,7 +73,7 @@ def parts_legend(mask: np.ndarray, classes: ClassSet) -> np.ndarray:
     return panel
 
 
-def draw_depth(depth: np.ndarray) -> np.ndarray:
+def draw_depth(depth: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Depth [h, w] of any float type in the colours of inferno, the nearest bright; grey where it is not finite.
 
     The colours span the range of the map, so those of two maps do not compare.
@@ -79,27 +88,27 @@ def draw_depth(depth: np.ndarray) -> np.ndarray:
     return picture
 
 
-def draw_normals(normals: np.ndarray) -> np.ndarray:
+def draw_normals(normals: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Unit vectors [h, w, 3] of any float type as colours, -1 to 1 as 0 to 255; black where there is none."""
-    levels = np.round((np.nan_to_num(normals.astype(np.float32), nan=-1) + 1) * 127.5)
-    return np.clip(levels, 0, 255).astype(np.uint8)
+    levels: NDArray[np.float32] = (np.nan_to_num(normals.astype(np.float32), nan=-1) + 1) * 127.5
+    return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
 
-def _canvas(image: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image.copy()
+def _canvas(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8) if image.ndim == 2 else image.copy()
 
 
-def _unit(canvas: np.ndarray, box: np.ndarray) -> float:
+def _unit(canvas: NDArray[np.uint8], box: NDArray[np.float32]) -> float:
     """Width of a stroke in pixels: fits the image, and does not cover a small person."""
     height, width = canvas.shape[:2]
-    return max(1.0, min((height * width) ** 0.5 / 320, float(box[3] - box[1]) / 80))
+    return max(1.0, min(sqrt(height * width) / 320, float(box[3] - box[1]) / 80))
 
 
 def _fixed(x: float, y: float) -> Point:
     return round(float(x) * 2**FRACTION_BITS), round(float(y) * 2**FRACTION_BITS)
 
 
-def seen_points(keypoints: np.ndarray, threshold: float) -> dict[int, Point]:
+def seen_points(keypoints: NDArray[np.float32], threshold: float) -> dict[int, Point]:
     """Where to draw the keypoints [K, 3] that reach the threshold, by index, in OpenCV's fixed-point coordinates."""
     seen = (keypoints[:, 2] >= threshold) & (np.abs(keypoints[:, :2]) < FARTHEST).all(1)
     return {k: _fixed(*keypoints[k, :2]) for k in np.flatnonzero(seen).tolist()}
@@ -116,13 +125,13 @@ def seen_bones(
     ]
 
 
-def draw_dot(canvas: np.ndarray, point: Point, radius: float, colour: Colour) -> None:
+def draw_dot(canvas: NDArray[np.uint8], point: Point, radius: float, colour: Colour) -> None:
     """A filled circle on the canvas itself; the radius in pixels."""
     length = round(radius * 2**FRACTION_BITS)
     cv2.circle(canvas, point, length, colour, cv2.FILLED, cv2.LINE_AA, FRACTION_BITS)
 
 
-def _draw_box(canvas: np.ndarray, box: np.ndarray, label: str, colour: Colour, unit: float) -> None:
+def _draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32], label: str, colour: Colour, unit: float) -> None:
     # Boxes are measured at pixel edges, OpenCV draws at pixel centres.
     x1, y1, x2, y2 = np.clip(box, -FARTHEST, FARTHEST) - 0.5
     thickness = max(1, round(unit * 0.7))
@@ -136,10 +145,10 @@ def _draw_box(canvas: np.ndarray, box: np.ndarray, label: str, colour: Colour, u
 
 
 def _draw_skeleton(
-    canvas: np.ndarray, keypoints: np.ndarray, table: KeypointSet, threshold: float, unit: float
+    canvas: NDArray[np.uint8], keypoints: NDArray[np.float32], labels: KeypointSet, threshold: float, unit: float
 ) -> None:
     points = seen_points(keypoints, threshold)
-    bones = seen_bones(points, table.links, table.link_colours)
+    bones = seen_bones(points, labels.links, labels.link_colours)
     thickness = max(1, round(unit))
     for start, end, _ in bones:
         cv2.line(canvas, start, end, DARK, thickness + 2, cv2.LINE_AA, FRACTION_BITS)
@@ -149,4 +158,4 @@ def _draw_skeleton(
     radius = max(1.0, 1.6 * unit * min(1.0, (17 / len(keypoints)) ** 0.5))
     for k, point in points.items():
         draw_dot(canvas, point, radius + 1, DARK)
-        draw_dot(canvas, point, radius, table.colours[k])
+        draw_dot(canvas, point, radius, labels.colours[k])

@@ -1,4 +1,4 @@
-"""`poseclient evaluate`: the accuracy of what a server has installed, on images whose truth is known."""
+"""`poseclient evaluate`: the accuracy of what a server has installed, on images with ground truth."""
 
 from __future__ import annotations
 
@@ -14,42 +14,48 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from poseclient import metrics, truth
+from poseclient import ground_truth, metrics
 from poseclient.aio import AsyncPoseClient
-from poseclient.answers import Answers, Questions, ask_missing
-from poseclient.commands import LIMITS, OKS_NMS
+from poseclient.errors import REPORTED, InputError, MissingExtraError
 from poseclient.formats import coco_results
-from poseclient.people import People
-from poseclient.protocol import DEFAULT_URL, RequestError
+from poseclient.image_commands import POSE_FLAGS
+from poseclient.metrics import Figures
+from poseclient.oks import oks_nms
+from poseclient.people import People, PosedPeople
+from poseclient.protocol import DEFAULT_URL
+from poseclient.resume_log import Requests, ResumeLog, send_missing
 
-LEAST_SCORE = 0.05  # AP is the area below a curve that begins far down
-PADDING, ASPECT = 1.25, 0.75  # a network's crop: how much larger than the box, and its width : height
+LEAST_SCORE = 0.05  # AP is the area below a curve that begins at low scores
 
-Find = Callable[[dict[str, Any]], Awaitable[People]]  # the people of one of COCO's images
+FindPeople = Callable[[dict[str, Any]], Awaitable[People]]  # those of one of COCO's images
 
 
 @dataclass(frozen=True)
-class Job:
-    """What to ask and how to judge it. settings: all that the answers depend on. judge: answers to results, figures."""
+class Evaluation:
+    """What to request and how to summarize it.
+
+    settings: all that the answers depend on. summarize: from the answers to the results and the figures.
+    """
 
     settings: dict[str, Any]
-    questions: Questions
-    judge: Callable[[Sequence[Any]], tuple[Any, metrics.Figures]]
+    requests: Requests
+    summarize: Callable[[Sequence[Any]], tuple[Any, Figures]]
 
 
 def add_parser(commands: Any) -> None:
     """Add `evaluate` to the subparsers of `poseclient`."""
-    parser = commands.add_parser("evaluate", help="accuracy on images whose truth is known")
-    parser.add_argument("--task", choices=list(JOBS), default="keypoints", help="what to judge (%(default)s)")
+    parser = commands.add_parser("evaluate", help="accuracy on images with ground truth")
+    parser.add_argument("--task", choices=list(EVALUATIONS), default="keypoints", help="what to judge (%(default)s)")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
-    parser.add_argument("--annotations", type=Path, metavar="FILE", help="COCO's truth of boxes and keypoints")
-    parser.add_argument("--masks", type=Path, metavar="DIR", help="truth of parts: class ids, IMAGE.png or IMAGE.npy")
+    parser.add_argument("--annotations", type=Path, metavar="FILE", help="COCO's ground truth of boxes and keypoints")
+    parser.add_argument("--masks", type=Path, metavar="DIR", help="ground truth of parts: class ids, IMAGE.png or .npy")
     boxes = parser.add_mutually_exclusive_group()
     boxes.add_argument("--detections", type=Path, metavar="FILE", help="keypoints in these boxes, COCO's results")
-    boxes.add_argument("--truth-boxes", action="store_true", help="keypoints in the boxes of the truth")
-    for flag, option in {**LIMITS, **OKS_NMS}.items():
-        parser.add_argument(flag, **option)
+    boxes.add_argument("--truth-boxes", action="store_true", help="keypoints in the boxes of the ground truth")
+    for flag, arguments in POSE_FLAGS.items():
+        parser.add_argument(flag, **arguments)
     parser.add_argument("--limit", type=int, metavar="N", help="the first N images only")
     parser.add_argument("--model", metavar="NAME", help="another ensemble of that kind, as pose.NETWORK")
     parser.add_argument("--url", default=DEFAULT_URL, help="grpc:// or http:// (%(default)s)")
@@ -58,44 +64,45 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder of the results (%(default)s)")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Exit code 0 when every image was answered, 1 when one was not or nothing could be asked."""
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0 when every image has an answer, 1 when one has none or the run could not begin."""
     try:
-        return asyncio.run(_run(options))
-    except (RequestError, OSError, ValueError) as error:
+        return asyncio.run(_run(args))
+    except REPORTED as error:
         print(f"poseclient evaluate: {error}", file=sys.stderr)
         return 1
 
 
-async def _run(options: argparse.Namespace) -> int:
-    _check(options)
-    async with AsyncPoseClient(options.url, options.timeout) as client:
-        job = await JOBS[options.task](options, client)
-        with Answers(options.out / "answers.jsonl", job.settings) as answers:
-            failed = await ask_missing(job.questions, answers, options.concurrency)
-    results, figures = job.judge([answers.given[name] for name in job.questions if name in answers.given])
+async def _run(args: argparse.Namespace) -> int:
+    _check(args)
+    async with AsyncPoseClient(args.url, args.timeout) as client:
+        evaluation = await EVALUATIONS[args.task](args, client)
+        requests = evaluation.requests
+        with ResumeLog(args.out / "answers.jsonl", evaluation.settings) as log:
+            failed = await send_missing(requests, log, args.concurrency)
+    results, figures = evaluation.summarize([log.answers[name] for name in requests if name in log.answers])
     for name, value in {"results": results, "figures": figures}.items():
-        (options.out / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
-    print(table(figures))
+        (args.out / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
+    print(percentages(figures))
     if failed:
-        print(f"{failed} of {len(job.questions)} images failed, the figures are without their answers", file=sys.stderr)
+        print(f"{failed} of {len(requests)} images failed, the figures are without their answers", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _check(options: argparse.Namespace) -> None:
-    needed = "masks" if options.task == "parts" else "annotations"
-    if getattr(options, needed) is None:
-        raise ValueError(f"--task {options.task} needs --{needed}")
-    if options.task != "keypoints" and (options.detections or options.truth_boxes):
-        raise ValueError("--detections and --truth-boxes are for --task keypoints")
-    if options.concurrency < 1:
-        raise ValueError("--concurrency must be 1 or more")
-    if options.task != "parts" and importlib.util.find_spec("faster_coco_eval") is None:
-        raise ValueError("COCO's figures need faster-coco-eval: pip install 'poseclient[evaluate]'")
+def _check(args: argparse.Namespace) -> None:
+    needed = "masks" if args.task == "parts" else "annotations"
+    if getattr(args, needed) is None:
+        raise InputError(f"--task {args.task} needs --{needed}")
+    if args.task != "keypoints" and (args.detections or args.truth_boxes):
+        raise InputError("--detections and --truth-boxes are for --task keypoints")
+    if args.concurrency < 1:
+        raise InputError("--concurrency must be 1 or more")
+    if args.task != "parts" and importlib.util.find_spec("faster_coco_eval") is None:
+        raise MissingExtraError("COCO's figures need faster-coco-eval: pip install 'poseclient[evaluate]'")
 
 
-def table(figures: metrics.Figures) -> str:
-    """The figures in percent, as published tables have them."""
+def percentages(figures: Figures) -> str:
+    """The figures in percent, in rows and columns, as published tables have them."""
     width = max(map(len, figures))
     lines = [" " * width + "".join(f"{name:>11}" for name in next(iter(figures.values())))]
     for row, values in figures.items():
@@ -104,148 +111,134 @@ def table(figures: metrics.Figures) -> str:
     return "\n".join(lines)
 
 
-async def _keypoints_job(options: argparse.Namespace, client: AsyncPoseClient) -> Job:
-    known = truth.read_truth(options.annotations, options.limit)
-    in_boxes = options.detections or options.truth_boxes
-    model = options.model or "pose"
+async def _evaluate_keypoints(args: argparse.Namespace, client: AsyncPoseClient) -> Evaluation:
+    dataset = ground_truth.read_annotations(args.annotations, args.limit)
+    in_boxes = args.detections or args.truth_boxes
+    model = args.model or "pose"
     if in_boxes:
         model = "pose_in_boxes" + model.removeprefix("pose_in_boxes").removeprefix("pose")
     labels = await client.keypoint_set(model)
     if labels.oks_sigmas is None:
-        raise ValueError(f"there is no AP without oks_sigmas, which the keypoint set {labels.name!r} has not")
-    where, sigmas = metrics.layout(labels.name, len(labels.names)), labels.oks_sigmas
-    labelled = [row for row in known["annotations"] if metrics.count_labelled(row, where)]
-    find, source = _find_by_server(options, client, model), "of the server"
+        raise InputError(f"there is no AP without oks_sigmas, which the keypoint set {labels.name!r} has not")
+    groups, sigmas = metrics.keypoint_groups(labels.name, len(labels.names)), labels.oks_sigmas
+    labelled = [row for row in dataset["annotations"] if metrics.count_labelled(row, groups)]
+    find, source = _find_by_server(args, client, model), "of the server"
     if in_boxes:
         rows = [row | {"score": 1.0} for row in labelled if not row.get("iscrowd")]
         source = "of the truth"
-        if options.detections:
-            rows, source = truth.read_detections(options.detections), truth.digest(options.detections)
-        boxes = truth.boxes_by_image(rows, known["categories"][0]["id"], options.score_threshold or 0)
-        find = _find_in_boxes(options, client, model, boxes, sigmas, await client.max_boxes())
-    settings = {"keypoint_set": labels.name, "boxes": source, "oks_nms": options.oks_nms}
-    return _coco_job(
-        _settings(options, model) | settings,
-        known,
+        if args.detections:
+            rows, source = ground_truth.read_detections(args.detections), ground_truth.digest(args.detections)
+        boxes = ground_truth.boxes_by_image(rows, dataset["categories"][0]["id"], args.score_threshold or 0)
+        find = _find_in_boxes(args, client, model, boxes, labels.name, sigmas, await client.max_boxes())
+    settings = {"keypoint_set": labels.name, "boxes": source, "oks_nms": args.oks_nms}
+    return _coco_evaluation(
+        _settings(args, model) | settings,
+        dataset,
         find,
-        partial(metrics.results_row, where=where),
-        partial(metrics.keypoint_figures, where=where, sigmas=sigmas),
+        partial(metrics.results_row, groups=groups),
+        partial(metrics.keypoint_figures, groups=groups, sigmas=sigmas),
     )
 
 
-async def _boxes_job(options: argparse.Namespace, client: AsyncPoseClient) -> Job:
-    known = truth.read_truth(options.annotations, options.limit)
-    model = options.model or "detect"
+async def _evaluate_boxes(args: argparse.Namespace, client: AsyncPoseClient) -> Evaluation:
+    dataset = ground_truth.read_annotations(args.annotations, args.limit)
+    model = args.model or "detect"
 
     async def find(image: dict[str, Any]) -> People:
-        limits = _limits(options, LEAST_SCORE)
-        return await client.detect(options.images / image["file_name"], model=model, **limits)
+        options = _detection_options(args, LEAST_SCORE)
+        return await client.detect(args.images / image["file_name"], model=model, **options)
 
-    return _coco_job(_settings(options, model), known, find, dict, metrics.box_figures)
+    return _coco_evaluation(_settings(args, model), dataset, find, dict, metrics.box_figures)
 
 
-def _coco_job(
+def _coco_evaluation(
     settings: dict[str, Any],
-    known: dict[str, Any],
-    find: Find,
-    row: Callable[[dict[str, Any]], dict[str, Any]],
-    figures: Callable[[dict[str, Any], list[dict[str, Any]]], metrics.Figures],
-) -> Job:
+    dataset: dict[str, Any],
+    find: FindPeople,
+    results_row: Callable[[dict[str, Any]], dict[str, Any]],
+    figures: Callable[[dict[str, Any], list[dict[str, Any]]], Figures],
+) -> Evaluation:
     """An answer is the rows of one image as they will stand in the file of results."""
 
-    async def ask(image: dict[str, Any]) -> list[dict[str, Any]]:
-        return [row(found) for found in coco_results(await find(image), image["id"], known["categories"][0]["id"])]
+    async def request(image: dict[str, Any]) -> list[dict[str, Any]]:
+        rows = coco_results(await find(image), image["id"], dataset["categories"][0]["id"])
+        return [results_row(row) for row in rows]
 
-    def judge(answers: Sequence[Any]) -> tuple[Any, metrics.Figures]:
-        results = [found for answer in answers for found in answer]
-        return results, figures(known, results)
+    def summarize(answers: Sequence[Any]) -> tuple[Any, Figures]:
+        results = [row for rows in answers for row in rows]
+        return results, figures(dataset, results)
 
-    return Job(settings, {image["file_name"]: partial(ask, image) for image in known["images"]}, judge)
+    return Evaluation(settings, {image["file_name"]: partial(request, image) for image in dataset["images"]}, summarize)
 
 
-def _find_by_server(options: argparse.Namespace, client: AsyncPoseClient, model: str) -> Find:
+def _find_by_server(args: argparse.Namespace, client: AsyncPoseClient, model: str) -> FindPeople:
     async def find(image: dict[str, Any]) -> People:
-        limits = _limits(options, LEAST_SCORE) | {"oks_nms": options.oks_nms}
-        return await client.pose(options.images / image["file_name"], model=model, **limits)
+        options = _detection_options(args, LEAST_SCORE) | {"oks_nms": args.oks_nms}
+        return await client.pose(args.images / image["file_name"], model=model, **options)
 
     return find
 
 
 def _find_in_boxes(
-    options: argparse.Namespace,
+    args: argparse.Namespace,
     client: AsyncPoseClient,
     model: str,
-    boxes: dict[int, np.ndarray],
+    boxes: dict[int, NDArray[np.float32]],
+    keypoint_set: str,
     sigmas: Sequence[float],
     most: int,
-) -> Find:
+) -> FindPeople:
     """boxes: [n, 5] x1, y1, x2, y2, score by image id; most: those of one request."""
 
     async def find(image: dict[str, Any]) -> People:
-        given = boxes.get(image["id"], np.zeros((0, 5), np.float32))
+        rows = boxes.get(image["id"], np.zeros((0, 5), np.float32))
         keypoints, scores = [np.zeros((0, len(sigmas), 3), np.float32)], [np.zeros(0, np.float32)]
-        for start in range(0, len(given), most):
-            some = given[start : start + most]
-            people = await client.pose_in_boxes(options.images / image["file_name"], some[:, :4], model=model)
-            assert people.keypoints is not None
-            assert people.pose_scores is not None
+        for start in range(0, len(rows), most):
+            some = rows[start : start + most]
+            people = await client.pose_in_boxes(args.images / image["file_name"], some[:, :4], model=model)
             keypoints.append(people.keypoints)
             scores.append(people.pose_scores * some[:, 4])
-        found = People(given[:, :4], given[:, 4], np.concatenate(keypoints), pose_scores=np.concatenate(scores))
-        return found if options.oks_nms is None else oks_nms(found, options.oks_nms, sigmas)
+        found = PosedPeople(
+            rows[:, :4], rows[:, 4], np.concatenate(keypoints), keypoint_set, pose_scores=np.concatenate(scores)
+        )
+        return found if args.oks_nms is None else oks_nms(found, args.oks_nms, sigmas)
 
     return find
 
 
-def oks_nms(people: People, most: float, sigmas: Sequence[float]) -> People:
-    """The people, best pose first, without those whose pose is more alike (OKS) than `most` to that of a better one.
-
-    As in top-down evaluations on COCO (Papandreou et al., arXiv 1701.01779); the area of two people is the mean of the
-    areas of their crops. The server does the same with boxes that it found, but knows no scores of boxes of a file.
-    """
-    assert people.keypoints is not None
-    assert people.pose_scores is not None
-    width, height = PADDING * (people.boxes[:, 2:] - people.boxes[:, :2]).T
-    areas = np.maximum(width, ASPECT * height) ** 2 / ASPECT
-    kept: list[int] = []
-    for row in np.argsort(-people.pose_scores, kind="stable").tolist():
-        apart = ((people.keypoints[kept, :, :2] - people.keypoints[row, :, :2]) ** 2).sum(2)
-        pair = (areas[kept, None] + areas[row]) / 2
-        if (np.exp(-apart / (8 * np.square(sigmas) * pair)).mean(1) <= most).all():
-            kept.append(row)
-    return people[kept]
-
-
-async def _parts_job(options: argparse.Namespace, client: AsyncPoseClient) -> Job:
-    model = options.model or "parts"
+async def _evaluate_parts(args: argparse.Namespace, client: AsyncPoseClient) -> Evaluation:
+    model = args.model or "parts"
     classes = await client.class_set(model)
-    pairs = truth.masks_and_images(options.masks, options.images)[: options.limit]
+    pairs = ground_truth.masks_and_images(args.masks, args.images)[: args.limit]
 
-    async def ask(mask: Path, image: Path) -> list[list[int]]:
-        found = await client.parts(image, model=model, **_limits(options))
-        return metrics.mask_counts(truth.read_mask(mask), found, len(classes.names)).tolist()
+    async def request(mask: Path, image: Path) -> list[list[int]]:
+        predicted = await client.parts(image, model=model, **_detection_options(args))
+        counts: list[list[int]] = metrics.mask_counts(
+            ground_truth.read_mask(mask), predicted, len(classes.names)
+        ).tolist()
+        return counts
 
-    def judge(answers: Sequence[Any]) -> tuple[Any, metrics.Figures]:
+    def summarize(answers: Sequence[Any]) -> tuple[Any, Figures]:
         counts = np.sum([np.zeros((3, len(classes.names))), *answers], 0).astype(np.int64)
         results = dict(zip(("classes", "both", "truth", "found"), [classes.names, *counts.tolist()], strict=True))
         return results, metrics.mask_figures(counts, classes.names)
 
-    settings = _settings(options, model) | {"class_set": classes.name}
-    return Job(settings, {mask.name: partial(ask, mask, image) for mask, image in pairs}, judge)
+    settings = _settings(args, model) | {"class_set": classes.name}
+    return Evaluation(settings, {mask.name: partial(request, mask, image) for mask, image in pairs}, summarize)
 
 
-JOBS = {"keypoints": _keypoints_job, "boxes": _boxes_job, "parts": _parts_job}
+EVALUATIONS = {"keypoints": _evaluate_keypoints, "boxes": _evaluate_boxes, "parts": _evaluate_parts}
 
 
-def _limits(options: argparse.Namespace, least_score: float | None = None) -> dict[str, Any]:
-    threshold = least_score if options.score_threshold is None else options.score_threshold
-    return {"score_threshold": threshold, "nms_iou": options.nms_iou, "max_people": options.max_people}
+def _detection_options(args: argparse.Namespace, least_score: float | None = None) -> dict[str, Any]:
+    threshold = least_score if args.score_threshold is None else args.score_threshold
+    return {"score_threshold": threshold, "nms_iou": args.nms_iou, "max_people": args.max_people}
 
 
-def _settings(options: argparse.Namespace, model: str) -> dict[str, Any]:
+def _settings(args: argparse.Namespace, model: str) -> dict[str, Any]:
     """What the answers of every task depend on, of the command line."""
-    known = str(options.masks.resolve()) if options.task == "parts" else truth.digest(options.annotations)
-    return {"task": options.task, "truth": known, "model": model, **_limits(options)}
+    truth = str(args.masks.resolve()) if args.task == "parts" else ground_truth.digest(args.annotations)
+    return {"task": args.task, "truth": truth, "model": model, **_detection_options(args)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

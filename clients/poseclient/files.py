@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from poseclient import formats
 from poseclient.draw import draw_normals
@@ -25,15 +26,15 @@ PANOPTIC = "_panoptic.png"
 
 @dataclass
 class CocoFiles:
-    """COCO's files for a whole run, by image id; `write` sorts by it, whatever the order of the answers."""
+    """COCO's files for a whole run, by image id; `write` sorts by it, whatever the order of the responses."""
 
     images: dict[int, str] = field(default_factory=dict)
-    results: dict[int, list[dict]] = field(default_factory=dict)
-    segments: dict[int, list[dict]] = field(default_factory=dict)
-    categories: list[dict] = field(default_factory=list)
+    results: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    segments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    categories: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
-        """`results.json` and `images.json`, and `panoptic.json` of people whose pixels are known."""
+        """`results.json` and `images.json`, and `panoptic.json` of people with instance ids."""
         images = [{"id": i, "file_name": name} for i, name in sorted(self.images.items())]
         write_json(folder / "images.json", images)
         write_json(folder / "results.json", [row for _, rows in sorted(self.results.items()) for row in rows])
@@ -47,10 +48,10 @@ class CocoFiles:
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where and how the answer for one image is written.
+class OutputFiles:
+    """Where and how the result for one image is written.
 
-    name: begins the names of its files. stem: begins those of Sapiens' layout. data: the encoded image. options: of the
+    name: begins the names of its files. stem: begins those of Sapiens' format. data: the encoded image. args: of the
     command line, `out` and `ids` among them.
     """
 
@@ -58,12 +59,12 @@ class Target:
     name: str
     stem: str
     data: bytes
-    options: Namespace
+    args: Namespace
     coco: CocoFiles
 
     @cached_property
-    def image(self) -> np.ndarray:
-        """The image, u8 [h, w, 3] RGB."""
+    def image(self) -> NDArray[np.uint8]:
+        """The image, u8 [h, w, 3] RGB; InputError when OpenCV cannot decode it."""
         return decode_image(self.data)
 
     def named(self, ending: str) -> Path:
@@ -75,7 +76,7 @@ class Target:
         return self._file(self.stem + ending)
 
     def _file(self, name: str) -> Path:
-        path: Path = self.options.out / name
+        path: Path = self.args.out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -93,63 +94,63 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
 
 
-def write_coco(target: Target, people: People) -> None:
-    """Into COCO's lists; for people whose pixels are known also `<name>_panoptic.png`."""
-    coco, image_id = target.coco, target.image_id
+def write_coco(files: OutputFiles, people: People) -> None:
+    """Into COCO's lists; for people with instance ids also `<name>_panoptic.png`."""
+    coco, image_id = files.coco, files.image_id
     coco.results[image_id] = formats.coco_results(people, image_id)
-    coco.images[image_id] = target.name
+    coco.images[image_id] = files.name
     if people.instance_ids is not None:
         pixels, coco.segments[image_id] = formats.coco_panoptic(people)
         coco.categories = formats.coco_categories(class_set(people.class_set or ""))
-        write_image(target.named(PANOPTIC), pixels)
+        write_image(files.named(PANOPTIC), pixels)
 
 
-def write_sapiens_pose(target: Target, people: People) -> None:
+def write_sapiens_pose(files: OutputFiles, people: People) -> None:
     """`<stem>.json` of Sapiens."""
-    write_json(target.short(".json"), formats.sapiens_json(people))
+    write_json(files.short(".json"), formats.sapiens_json(people))
 
 
-def write_easy_vitpose(target: Target, people: People) -> None:
+def write_easy_vitpose(files: OutputFiles, people: People) -> None:
     """`<name>.json` of easy_ViTPose, a list of one frame."""
-    write_json(target.named(".json"), formats.easy_vitpose_json([people]))
+    write_json(files.named(".json"), formats.easy_vitpose_json([people]))
 
 
-def write_openpose(target: Target, people: People) -> None:
+def write_openpose(files: OutputFiles, people: People) -> None:
     """OpenPose's `<name>_keypoints.json`, and the skeletons on black as `<name>_openpose.png`."""
-    write_json(target.named("_keypoints.json"), formats.openpose_json(people))
-    height, width = target.image.shape[:2]
-    write_image(target.named("_openpose.png"), draw_openpose((height, width), people))
+    write_json(files.named("_keypoints.json"), formats.openpose_json(people))
+    height, width = files.image.shape[:2]
+    write_image(files.named("_openpose.png"), draw_openpose((height, width), people))
 
 
-def write_parts_png(target: Target, parts: tuple[np.ndarray, ClassSet]) -> None:
+def write_parts_png(files: OutputFiles, parts: tuple[NDArray[np.uint8], ClassSet]) -> None:
     """The class ids as `<name>_parts.png`."""
-    write_image(target.named("_parts.png"), parts[0])
+    write_image(files.named("_parts.png"), parts[0])
 
 
-def write_sapiens_parts(target: Target, parts: tuple[np.ndarray, ClassSet]) -> None:
-    """Sapiens' `<stem>.npy`, bool [h, w], true on people, and `<stem>_seg.npy`, class ids in the type `options.ids`."""
+def write_sapiens_parts(files: OutputFiles, parts: tuple[NDArray[np.uint8], ClassSet]) -> None:
+    """Sapiens' `<stem>.npy`, bool [h, w], true on people, and `<stem>_seg.npy`, class ids in the type `args.ids`."""
     mask = parts[0]
-    np.save(target.short(".npy"), mask > 0)
-    np.save(target.short("_seg.npy"), mask.astype(target.options.ids))
+    np.save(files.short(".npy"), mask > 0)
+    np.save(files.short("_seg.npy"), mask.astype(files.args.ids))
 
 
-def write_depth_png(target: Target, depth: np.ndarray) -> None:
+def write_depth_png(files: OutputFiles, depth: NDArray[np.float16]) -> None:
     """`<name>_depth.png`, 16 bits, and its range in `<name>_depth.json`; see `depth_levels`."""
-    levels, span = formats.depth_levels(depth)
-    write_image(target.named("_depth.png"), levels)
-    write_json(target.named("_depth.json"), span)
+    levels, limits = formats.depth_levels(depth)
+    write_image(files.named("_depth.png"), levels)
+    write_json(files.named("_depth.json"), limits)
 
 
-def write_normals_png(target: Target, normals: np.ndarray) -> None:
+def write_normals_png(files: OutputFiles, normals: NDArray[np.float16]) -> None:
     """The colours of the normals as `<name>_normals.png`."""
-    write_image(target.named("_normals.png"), draw_normals(normals))
+    write_image(files.named("_normals.png"), draw_normals(normals))
 
 
-def write_array(target: Target, values: np.ndarray) -> None:
+def write_array(files: OutputFiles, values: NDArray[np.floating[Any]]) -> None:
     """`<stem>.npy` in f32, whatever the server's type, as Sapiens has it."""
-    np.save(target.short(".npy"), values.astype(np.float32))
+    np.save(files.short(".npy"), values.astype(np.float32))
 
 
-def write_matte_png(target: Target, matte: np.ndarray) -> None:
+def write_matte_png(files: OutputFiles, matte: NDArray[np.uint8]) -> None:
     """`<name>_matte.png`, RGB and alpha."""
-    write_image(target.named("_matte.png"), formats.straight_alpha(matte))
+    write_image(files.named("_matte.png"), formats.straight_alpha(matte))

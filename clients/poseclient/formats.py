@@ -1,4 +1,4 @@
-"""Answers in the layouts of other tools: pixels, and dicts and lists of Python numbers, rounded to six decimals."""
+"""People, masks and maps in the formats of other tools: arrays, and JSON values with numbers of six decimals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from poseclient.errors import InputError, MissingExtraError
 from poseclient.keypoints import ClassSet, keypoint_set
 from poseclient.openpose import openpose_keypoints
 from poseclient.people import People
@@ -18,13 +20,11 @@ def coco_results(people: People, image_id: int, category_id: int = 1) -> list[di
     """COCO's results format, one entry for each person.
 
     `bbox` is x, y, width, height; `score` that of the pose where there is one, else that of the detection; `keypoints`,
-    when there are any, one flat list of x, y, score; `segmentation`, when instance_ids say whose the pixels are, COCO's
-    compressed RLE, which takes `poseclient[evaluate]`.
+    when there are any, one flat list of x, y, score; `segmentation`, when there are instance_ids, COCO's compressed RLE
+    of the person's pixels. Segmentations raise MissingExtraError without `poseclient[evaluate]`.
     """
     scores = people.scores if people.pose_scores is None else people.pose_scores
-    instance_ids = (
-        None if people.instance_ids is None else np.asfortranarray(people.instance_ids)
-    )  # RLE runs down the columns
+    ids = None if people.instance_ids is None else np.asfortranarray(people.instance_ids)  # RLE runs down the columns
     rows = []
     for i, (x1, y1, x2, y2) in enumerate(people.boxes.astype(float)):
         row = {
@@ -35,22 +35,22 @@ def coco_results(people: People, image_id: int, category_id: int = 1) -> list[di
         }
         if people.keypoints is not None:
             row["keypoints"] = _numbers(people.keypoints[i].ravel())
-        if instance_ids is not None:
-            row["segmentation"] = _rle(instance_ids == i + 1)
+        if ids is not None:
+            row["segmentation"] = _rle(ids == i + 1)
         rows.append(row)
     return rows
 
 
-def coco_panoptic(people: People) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """COCO's panoptic format: the PNG's pixels u8 [h, w, 3] RGB and its `segments_info`. Needs instance_ids.
+def coco_panoptic(people: People) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
+    """COCO's panoptic format: the PNG's pixels u8 [h, w, 3] RGB and its `segments_info`.
 
     A segment is one class of one person. A pixel's segment id is R + 256 G + 65536 B, as COCO has it, where R is the
-    class id and G the owner: 0 nobody, i the person in row i - 1; background is 0, 0, 0. A segment has `id`,
+    class id and G the instance id: 0 nobody, i the person in row i - 1; background is 0, 0, 0. A segment has `id`,
     `category_id` (the class id), `area` in pixels, `bbox` x, y, width, height, `iscrowd` 0, and `instance`: the row of
-    the person, None for parts that are nobody's.
+    the person, None for parts that are nobody's. InputError for people without mask or instance_ids.
     """
     if people.mask is None or people.instance_ids is None:
-        raise ValueError("these people have no mask with instance_ids; the panoptic format is about both")
+        raise InputError("these people have no mask with instance_ids; the panoptic format is about both")
     instance_ids = np.where(people.mask > 0, people.instance_ids, 0).astype(np.uint8)
     pixels = np.dstack([people.mask, instance_ids, np.zeros_like(instance_ids)])
     y, x = np.nonzero(people.mask)
@@ -75,7 +75,7 @@ def coco_panoptic(people: People) -> tuple[np.ndarray, list[dict[str, Any]]]:
 
 
 def coco_categories(classes: ClassSet) -> list[dict[str, Any]]:
-    """COCO's panoptic `categories`: every class but the background, with its colour."""
+    """COCO's panoptic `categories`: every class except the background, with its colour."""
     return [
         {"id": i, "name": name, "supercategory": "person", "isthing": 1, "color": list(classes.palette[i])}
         for i, name in enumerate(classes.names)
@@ -84,7 +84,10 @@ def coco_categories(classes: ClassSet) -> list[dict[str, Any]]:
 
 
 def sapiens_json(people: People) -> dict[str, Any]:
-    """What Sapiens writes for one image: `keypoints` [K][x, y] and `keypoint_scores` [K] of each person."""
+    """What Sapiens writes for one image: `keypoints` [K][x, y] and `keypoint_scores` [K] of each person.
+
+    InputError for people without keypoints.
+    """
     return {
         "instance_info": [
             {"keypoints": _numbers(person[:, :2]), "keypoint_scores": _numbers(person[:, 2])}
@@ -96,10 +99,11 @@ def sapiens_json(people: People) -> dict[str, Any]:
 def easy_vitpose_json(frames: Sequence[People]) -> dict[str, Any]:
     """What easy_ViTPose writes, one entry for each frame: person id -> [K][y, x, score].
 
-    Ids count from 0 in each frame. ValueError without a frame, because its keypoint set names the `skeleton`.
+    Ids count from 0 in each frame. InputError for people without keypoints, and for no frame at all, because the
+    keypoint set of the first names the `skeleton`.
     """
     if not frames:
-        raise ValueError("easy_ViTPose's layout needs at least one frame")
+        raise InputError("easy_ViTPose's format needs at least one frame")
     keypoints = [
         {str(i): _numbers(person[:, [1, 0, 2]]) for i, person in enumerate(_keypoints(people))} for people in frames
     ]
@@ -110,26 +114,26 @@ def easy_vitpose_json(frames: Sequence[People]) -> dict[str, Any]:
 def openpose_json(people: People, threshold: float = 0.3) -> dict[str, Any]:
     """What OpenPose 1.3 writes for one image with its 18-point body: flat lists of x, y, score for each person.
 
-    Faces (68 points) and hands (21 each) are empty lists for a keypoint set without them. `threshold` decides about the
-    neck, see `openpose_keypoints`, which also says which sets there are.
+    Faces (68 points) and hands (21 each) are empty lists for a keypoint set without them. threshold, errors: those of
+    `openpose_keypoints`.
     """
-    body, face, left_hand, right_hand = openpose_keypoints(people, threshold)
+    points = openpose_keypoints(people, threshold)
     return {
         "version": 1.3,
         "people": [
             {
                 "person_id": [-1],
-                "pose_keypoints_2d": _numbers(body[i].ravel()),
-                "face_keypoints_2d": _numbers(face[i].ravel()),
-                "hand_left_keypoints_2d": _numbers(left_hand[i].ravel()),
-                "hand_right_keypoints_2d": _numbers(right_hand[i].ravel()),
+                "pose_keypoints_2d": _numbers(points.body[i].ravel()),
+                "face_keypoints_2d": _numbers(points.face[i].ravel()),
+                "hand_left_keypoints_2d": _numbers(points.left_hand[i].ravel()),
+                "hand_right_keypoints_2d": _numbers(points.right_hand[i].ravel()),
             }
             for i in range(len(people))
         ],
     }
 
 
-def depth_levels(depth: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+def depth_levels(depth: NDArray[np.floating[Any]]) -> tuple[NDArray[np.uint16], dict[str, float]]:
     """Depth [h, w] of any float type as u16 for a PNG of 16 bits, with its range, `min` and `max` of the finite values.
 
     Level 0 is a pixel without a finite value; the others are `min + (level - 1) / 65534 * (max - min)`. A map without
@@ -143,27 +147,27 @@ def depth_levels(depth: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
     return levels, {"min": low, "max": high}
 
 
-def straight_alpha(matte: np.ndarray) -> np.ndarray:
-    """A matte u8 [h, w, 4], RGB times alpha and alpha, as PNG wants it: RGB that alpha was not multiplied into."""
+def straight_alpha(matte: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A matte u8 [h, w, 4], RGB times alpha and alpha, as PNG has it: RGB without the factor alpha, and alpha."""
     alpha = matte[..., 3:].astype(np.float32)
     colours = matte[..., :3] * (255 / np.maximum(alpha, 1))
     return np.dstack([np.clip(np.round(colours), 0, 255), alpha]).astype(np.uint8)
 
 
-def _rle(mask: np.ndarray) -> dict[str, Any]:
+def _rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
     try:
         from faster_coco_eval.core import mask as coco
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("segmentations need `pip install poseclient[evaluate]`") from error
+        raise MissingExtraError("segmentations need `pip install poseclient[evaluate]`") from error
     rle = coco.encode(mask.astype(np.uint8))
     return {"size": rle["size"], "counts": rle["counts"].decode()}
 
 
-def _keypoints(people: People) -> np.ndarray:
+def _keypoints(people: People) -> NDArray[np.float32]:
     if people.keypoints is None:
-        raise ValueError("these people have boxes only; this format is about keypoints")
+        raise InputError("these people have boxes only; this format is about keypoints")
     return people.keypoints
 
 
-def _numbers(values: np.ndarray) -> Any:
+def _numbers(values: NDArray[np.floating[Any]] | np.floating[Any]) -> Any:
     return np.round(np.asarray(values, np.float64), 6).tolist()

@@ -1,13 +1,16 @@
-"""Keypoints as OpenPose and ControlNet know them: an 18-point body with a neck, faces and hands."""
+"""Keypoints as OpenPose and ControlNet have them: an 18-point body with a neck, faces and hands."""
 
 from __future__ import annotations
 
 from math import atan2, degrees, hypot
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from poseclient.draw import FRACTION_BITS, Point, draw_dot, seen_bones, seen_points
+from poseclient.errors import InputError
 from poseclient.keypoints import Colour, Pair, hues
 from poseclient.people import People
 
@@ -25,19 +28,29 @@ FINGERS: tuple[Pair, ...] = tuple(
 LIMB_ALPHA = 0.6
 HAND_DOT: Colour = (0, 0, 255)
 FACE_DOT: Colour = (255, 255, 255)
-
-
 HUES, FINGER_HUES = hues(len(BODY)), hues(len(FINGERS))  # 18 of them are OpenPose's own
 
 
-def openpose_keypoints(people: People, threshold: float = 0.3) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Body f32 [n, 18, 3] x, y, score, face [n, 68, 3], left and right hand [n, 21, 3]; [n, 0, 3] where a set has none.
+class OpenposeKeypoints(NamedTuple):
+    """x, y, score of n people: body f32 [n, 18, 3], face [n, 68, 3], hands [n, 21, 3].
+
+    Face and hands are [n, 0, 3] for a keypoint set without them.
+    """
+
+    body: NDArray[np.float32]
+    face: NDArray[np.float32]
+    left_hand: NDArray[np.float32]
+    right_hand: NDArray[np.float32]
+
+
+def openpose_keypoints(people: People, threshold: float = 0.3) -> OpenposeKeypoints:
+    """The keypoints in OpenPose's groups and order.
 
     The neck lies midway between the shoulders, with score 1 where both reach `threshold`; else it is 0, 0, 0.
-    ValueError for people of another keypoint set than `coco_17` and `coco_wholebody_133`.
+    InputError for people of another keypoint set than `coco_17` and `coco_wholebody_133`.
     """
     if people.keypoints is None or people.keypoint_set not in SETS:
-        raise ValueError(f"OpenPose's layout is made of {' or '.join(SETS)}, got {people.keypoint_set}")
+        raise InputError(f"OpenPose's format is made of {' or '.join(SETS)}, got {people.keypoint_set}")
     keypoints = people.keypoints
     shoulders = keypoints[:, 5:7]
     seen = (shoulders[..., 2] >= threshold).all(1)
@@ -45,10 +58,10 @@ def openpose_keypoints(people: People, threshold: float = 0.3) -> tuple[np.ndarr
     neck[seen, 0, :2] = shoulders[seen, :, :2].mean(1)
     neck[seen, 0, 2] = 1
     body = np.concatenate([keypoints[:, :NECK], neck], 1)[:, BODY]
-    return body, keypoints[:, FACE], keypoints[:, LEFT_HAND], keypoints[:, RIGHT_HAND]
+    return OpenposeKeypoints(body, keypoints[:, FACE], keypoints[:, LEFT_HAND], keypoints[:, RIGHT_HAND])
 
 
-def draw_openpose(size: tuple[int, int], people: People, threshold: float = 0.3) -> np.ndarray:
+def draw_openpose(size: tuple[int, int], people: People, threshold: float = 0.3) -> NDArray[np.uint8]:
     """The skeletons on black, u8 [h, w, 3] RGB of `size` (h, w), as ControlNet's OpenPose models want them.
 
     Limbs are ellipses in 18 hues at 60 %, bones of hands lines in 20 hues, faces white dots; strokes grow with the
@@ -73,7 +86,7 @@ def draw_openpose(size: tuple[int, int], people: People, threshold: float = 0.3)
     return canvas
 
 
-def _draw_limb(canvas: np.ndarray, start: Point, end: Point, colour: Colour, unit: float) -> None:
+def _draw_limb(canvas: NDArray[np.uint8], start: Point, end: Point, colour: Colour, unit: float) -> None:
     (x1, y1), (x2, y2) = start, end
     axes = round(hypot(x2 - x1, y2 - y1) / 2), round(unit * 2**FRACTION_BITS)
     angle, shade = degrees(atan2(y2 - y1, x2 - x1)), [LIMB_ALPHA * c for c in colour]

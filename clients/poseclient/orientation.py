@@ -1,4 +1,4 @@
-"""The EXIF orientation of WebP files, which OpenCV 4.11 does not apply; as in the server's step decode_image."""
+"""The EXIF orientation of WebP files, which OpenCV 4.11 does not apply; as in the server's step `decode_image`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import struct
 from contextlib import suppress
 
 import numpy as np
+from numpy.typing import NDArray
 
 ORIENTATION = 0x0112  # its tag
-NUMBERS = {3: "H", 4: "I"}  # kinds of value that an orientation may be
+NUMBERS = {3: "H", 4: "I"}  # the types that its value may have
 
 
 def is_webp(encoded: bytes) -> bool:
@@ -40,7 +41,7 @@ def _orientation(exif: bytes) -> int:
     return 1
 
 
-def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """u8 [h, w, 3] as a viewer shows it, contiguous; `orientation` is EXIF's, 1..8."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)

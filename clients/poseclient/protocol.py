@@ -1,4 +1,4 @@
-"""What the clients share: addresses, requests, answers and errors, over gRPC and HTTP."""
+"""What both clients share: the server's address, the tensors of requests and responses, model descriptions."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 import numpy as np
 import tritonclient.grpc
 import tritonclient.http
 from geventhttpclient.response import HTTPParseError
+from numpy.typing import ArrayLike, NDArray
 from tritonclient.utils import InferenceServerException
 
+from poseclient.errors import InputError, RequestError
 from poseclient.keypoints import add_keypoint_set
+
+# tritonclient has no types.
+InferInput = Any
+InferResult = Any
 
 DEFAULT_URL = "grpc://127.0.0.1:8001"
 DEFAULT_PORTS = {"grpc": 8001, "grpcs": 443, "http": 8000, "https": 443}
 
-# gRPC's names for what Triton answers over HTTP.
+# gRPC's names for the status codes of Triton's HTTP endpoint.
 HTTP_STATUS = {
     "400": "INVALID_ARGUMENT",
     "404": "NOT_FOUND",
@@ -35,30 +41,14 @@ HTTP_STATUS = {
 }
 
 
-class RequestError(Exception):
-    """The server refused or could not be reached.
+class Endpoint:
+    """A server's address: `grpc://`, `grpcs://`, `http://` or `https://`, host and port; else InputError.
 
-    message: the server's own words. status: gRPC's name of the reason over both protocols, such as
-    INVALID_ARGUMENT (the request is wrong), UNAVAILABLE (no server, or it cannot take more) or
-    DEADLINE_EXCEEDED (no answer in time).
+    timeout: seconds for one request.
     """
 
-    def __init__(self, message: str, status: str) -> None:
-        super().__init__(message, status)  # both, so that the error can be pickled
-        self.message, self.status = message, status
-
-    def __str__(self) -> str:
-        return self.message
-
-
-class Endpoint:
-    """A server's address: `grpc://`, `grpcs://`, `http://` or `https://`, host and port; else ValueError."""
-
     def __init__(self, url: str, timeout: float) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-            raise ValueError(f"a server's URL looks like {DEFAULT_URL} or http://127.0.0.1:8000, got {url!r}")
-        port = "" if parts.port else f":{DEFAULT_PORTS[parts.scheme]}"
+        parts, port = _split(url)
         self.url, self.timeout = url, timeout
         self.address = parts.netloc + port + parts.path.rstrip("/")
         self.is_grpc = parts.scheme.startswith("grpc")
@@ -88,8 +78,23 @@ class Endpoint:
         return RequestError(text, status)
 
 
-def infer_inputs(api: ModuleType, encoded: bytes, boxes: np.ndarray | None = None) -> list:
-    """The tensors IMAGE BYTES [1] and, where given, BOXES FP32 [n, 4], in the types of `api`."""
+def _split(url: str) -> tuple[SplitResult, str]:
+    """The URL in parts, and the protocol's own port as `:8001` where the URL names none."""
+    try:
+        parts = urlsplit(url)
+        default, given = DEFAULT_PORTS[parts.scheme], parts.port
+        if not parts.hostname:
+            raise ValueError("no host")
+    except (KeyError, ValueError) as error:
+        raise InputError(f"a server's URL looks like {DEFAULT_URL} or http://127.0.0.1:8000, got {url!r}") from error
+    return parts, "" if given else f":{default}"
+
+
+def infer_inputs(api: ModuleType, encoded: bytes, boxes: NDArray[np.float32] | None = None) -> list[InferInput]:
+    """The tensors IMAGE BYTES [1] and, where given, BOXES FP32 [n, 4].
+
+    api: `tritonclient.grpc` or `tritonclient.http`, whose types they have.
+    """
     image = api.InferInput("IMAGE", [1], "BYTES")
     image.set_data_from_numpy(np.array([encoded], dtype=object))
     if boxes is None:
@@ -99,55 +104,56 @@ def infer_inputs(api: ModuleType, encoded: bytes, boxes: np.ndarray | None = Non
     return [image, rows]
 
 
-def box_rows(boxes: Any) -> np.ndarray:
-    """Boxes as f32 [n, 4]; ValueError for another shape."""
+def box_rows(boxes: ArrayLike) -> NDArray[np.float32]:
+    """Boxes as f32 [n, 4]; InputError for another shape."""
     rows = np.asarray(boxes, np.float32)
     if rows.size == 0:
         return np.zeros((0, 4), np.float32)
     if rows.ndim != 2 or rows.shape[1] != 4:
-        raise ValueError(f"boxes must be [n, 4] x1, y1, x2, y2, got {list(rows.shape)}")
+        raise InputError(f"boxes must be [n, 4] x1, y1, x2, y2, got {list(rows.shape)}")
     return rows
 
 
-def tensor(answer: Any, name: str) -> np.ndarray:
-    """An output as an array of its own, which may be written to."""
-    values = answer.as_numpy(name)
+def tensor(response: InferResult, name: str) -> NDArray[Any]:
+    """An output as a copy, which may be written to; RequestError when the response has none of that name."""
+    values = response.as_numpy(name)
     if values is None:
-        raise RequestError(f"the answer has no output {name}", "INVALID_ARGUMENT")
+        raise RequestError(f"the response has no output {name}", "INVALID_ARGUMENT")
     return np.array(values)
 
 
 @dataclass(frozen=True)
-class Described:
-    """What an ensemble's configuration says to clients."""
+class ModelDescription:
+    """What a model's configuration says to clients: its parameters, and the names of its outputs."""
 
     name: str
     parameters: Mapping[str, str]
     outputs: Collection[str]
 
-    def label(self, parameter: str) -> str:
+    def parameter(self, name: str) -> str:
         """A parameter, such as its `keypoint_set` or `class_set`; RequestError when it has none."""
-        if parameter not in self.parameters:
-            raise RequestError(f"model {self.name!r} names no {parameter} in its configuration", "INVALID_ARGUMENT")
-        return self.parameters[parameter]
+        if name not in self.parameters:
+            raise RequestError(f"model {self.name!r} names no {name} in its configuration", "INVALID_ARGUMENT")
+        return self.parameters[name]
 
 
-def described(config: Any) -> Described:
-    """A model's configuration, which comes as a message over gRPC and as a dict over HTTP.
+def describe(config: Any) -> ModelDescription:
+    """The description in a model's configuration, which comes as a message over gRPC and as a dict over HTTP.
 
     A keypoint set of the server's operator comes with its table, and is known in this process from here on.
     """
     if isinstance(config, dict):
         name, outputs = config["name"], frozenset(output["name"] for output in config.get("output", []))
-        values = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
+        parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
     else:
         name, outputs = config.config.name, frozenset(output.name for output in config.config.output)
-        values = {key: value.string_value for key, value in config.config.parameters.items()}
-    if "keypoint_table" in values:
-        add_keypoint_set(values["keypoint_set"], json.loads(values["keypoint_table"]))
-    return Described(name, values, outputs)
+        parameters = {key: value.string_value for key, value in config.config.parameters.items()}
+    if "keypoint_table" in parameters:
+        add_keypoint_set(parameters["keypoint_set"], json.loads(parameters["keypoint_table"]))
+    return ModelDescription(name, parameters, outputs)
 
 
-def max_boxes(cropping: Described) -> int:
-    """Most boxes that all networks take at once, as the server's step crop_people says it of each input size."""
-    return min(json.loads(cropping.label("max_people")).values())
+def max_boxes(crop_people: ModelDescription) -> int:
+    """Most boxes that all networks take at once: the step `crop_people` has a limit for each input size."""
+    limits: dict[str, int] = json.loads(crop_people.parameter("max_people"))
+    return min(limits.values())

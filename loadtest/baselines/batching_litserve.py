@@ -1,7 +1,7 @@
 """LitServe with batching: a worker takes the images that wait as one batch. `python -m ...batching_litserve PORT`."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import litserve
 from fastapi import Body
@@ -14,23 +14,31 @@ from poseserve.in_process import DEVICE
 Encoded = Annotated[bytes, Body(media_type="application/octet-stream")]
 
 
-class Pose(litserve.LitAPI):
+class Pose(litserve.LitAPI):  # type: ignore[misc]  # litserve is not in the environment that is checked
+    """LitServe's hooks: bytes of an image in, JSON of its people out."""
+
     def setup(self, device: str) -> None:
+        """Once in each worker."""
         self.pipeline = load_pipeline(read_settings())
 
     def decode_request(self, request: Encoded) -> bytes:
+        """The encoded image."""
         return request
 
     def batch(self, inputs: list[bytes]) -> list[bytes]:
+        """The images that wait, as they are."""
         return inputs
 
     def predict(self, images: list[bytes]) -> list[People]:
+        """The people of each image, from one batch of the network."""
         return self.pipeline.poses(images)
 
     def unbatch(self, output: list[People]) -> list[People]:
+        """One entry for each image, as it is."""
         return output
 
-    def encode_response(self, output: People) -> dict:
+    def encode_response(self, output: People) -> dict[str, list[Any]]:
+        """The JSON of one response."""
         return as_json(output)
 
 

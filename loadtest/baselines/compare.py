@@ -1,7 +1,7 @@
 """`python -m loadtest.baselines.compare`: poseserve beside FastAPI and LitServe, with the same networks and cores.
 
 Each baseline runs in the fastest of several settings. All get the same requests over HTTP from the same clients, in
-turns in one run; baselines whose turn it is not stand still. Ratios are medians over the rounds.
+turns in one run; a baseline is stopped while another server has its turn. Ratios are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ import numpy as np
 from loadtest.baselines import environment
 from loadtest.baselines.process import Baseline, Command, fastapi_command, litserve_command
 from loadtest.baselines.settings import Settings
-from loadtest.filled import fastest, filled_repository
-from loadtest.load import Answer, latencies, steady
-from loadtest.turns import (
+from loadtest.experiments.load import Response, latencies, steady
+from loadtest.experiments.random_weights import repository_with_random_weights, tuned_deployment
+from loadtest.experiments.turns import (
     CORES,
-    Call,
+    Worker,
     check_equal,
     check_server,
-    crowded,
-    paired,
+    crowded_scenes,
+    instances_and_threads,
+    keypoint_positions,
+    median_ratio,
     people_per_second,
-    places,
-    shares,
-    side_by_side,
+    run_side_by_side,
 )
 from poseclient import People
 from poseclient.columns import columns
@@ -45,44 +45,45 @@ from poseserve.serving.server import Server
 from poseserve.tune import describe
 
 HEADERS = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": "0"}
-OURS, BASELINE = "/v2/models/pose/infer", "/predict"
+POSESERVE_PATH, BASELINE_PATH = "/v2/models/pose/infer", "/predict"
 POOL = 40  # threads in which FastAPI runs what is not async
 COMMANDS: dict[str, Command] = {"FastAPI": fastapi_command, "LitServe": litserve_command}
 
 
 @dataclass(frozen=True)
-class Load:
+class Workload:
     """Encoded images, who is in them, and how many clients send them."""
 
     images: Sequence[bytes]
     people: Sequence[People]
     clients: int
 
-    def on(self, url: str, path: str, seconds: float) -> list[Answer]:
-        """The answers of a server at host:port."""
+    def send(self, url: str, path: str, seconds: float) -> list[Response]:
+        """The responses of a server at host:port."""
         with contextlib.ExitStack() as stack:
-            return side_by_side([self._client(url, path, i, stack) for i in range(self.clients)], seconds)
+            return run_side_by_side([self._client(url, path, i, stack) for i in range(self.clients)], seconds)
 
-    def _client(self, url: str, path: str, start: int, stack: contextlib.ExitStack) -> Call:
+    def _client(self, url: str, path: str, number: int, stack: contextlib.ExitStack) -> Worker:
         connection = stack.enter_context(contextlib.closing(http.client.HTTPConnection(url, timeout=600)))
-        turn = islice(cycle(zip(self.images, self.people, strict=True)), start, None)
+        in_turn = islice(cycle(zip(self.images, self.people, strict=True)), number, None)
 
-        def call() -> int:
-            image, people = next(turn)
+        def request() -> int:
+            image, people = next(in_turn)
             post(connection, path, image)
             return len(people)
 
-        return call
+        return request
 
     def check(self, url: str) -> None:
         """RuntimeError unless the baseline at host:port finds the same people with the same keypoints."""
         with contextlib.closing(http.client.HTTPConnection(url, timeout=600)) as connection:
             for image, people in zip(self.images, self.people, strict=True):
-                answer = json.loads(post(connection, BASELINE, image))
-                check_equal(np.array(answer["keypoints"])[..., :2], places(people))
+                response = json.loads(post(connection, BASELINE_PATH, image))
+                check_equal(np.array(response["keypoints"])[..., :2], keypoint_positions(people))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code is 0."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.baselines.compare", description=__doc__)
     parser.add_argument("--network", default="vitpose-s-coco_25", help="of the catalogue, with random weights")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of all (%(default)s)")
@@ -95,42 +96,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory(prefix="poseserve-baselines-") as folder:
         theirs = Deployment(precision=arguments.precision)
-        ours = fastest(arguments.network, [replace(theirs, format=arguments.format)])
+        ours = tuned_deployment(arguments.network, [replace(theirs, format=arguments.format)])
         root = Path(folder, "baselines")
-        pipeline = InProcess(filled_repository(root, [arguments.network], theirs))
-        repository = filled_repository(Path(folder, "poseserve"), [arguments.network], ours)
-        images = crowded(pipeline)
-        load = Load(images, [pipeline.pose(image) for image in images], arguments.clients)
+        pipeline = InProcess(repository_with_random_weights(root, [arguments.network], theirs))
+        repository = repository_with_random_weights(Path(folder, "poseserve"), [arguments.network], ours)
+        images = crowded_scenes(pipeline)
+        workload = Workload(images, [pipeline.pose(image) for image in images], arguments.clients)
         with (
-            best("FastAPI", str(root), load, arguments.seconds / 2) as fastapi,
-            best("LitServe", str(root), load, arguments.seconds / 2) as litserve,
+            fastest("FastAPI", str(root), workload, arguments.seconds / 2) as fastapi,
+            fastest("LitServe", str(root), workload, arguments.seconds / 2) as litserve,
             Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server,
         ):
-            check_server(f"http://{server.http_url}", load.images, load.people)
+            check_server(f"http://{server.http_url}", workload.images, workload.people)
             baselines = {"FastAPI": fastapi, "LitServe": litserve}
-            answers = in_turns(server.http_url, baselines, load, arguments.seconds, arguments.rounds)
+            responses = in_turns(server.http_url, baselines, workload, arguments.seconds, arguments.rounds)
     print(f"\n{arguments.network}, {arguments.clients} clients over HTTP, {arguments.rounds} rounds")
     print(f"poseserve: {describe(ours)}; baselines: TorchScript {arguments.precision}")
-    print(columns(summary(answers, arguments.clients), left=1))
+    print(columns(summary(responses, arguments.clients), left=1))
     return 0
 
 
 def variants(name: str, cores: int) -> list[Settings]:
-    """What is tried: every layout that `poseserve tune` tries, with all requests at once and with one by one in each
-    worker of FastAPI, and with smaller and larger batches of LitServe."""
+    """What is tried: the workers and threads that `poseserve tune` tries as instances and threads, FastAPI with one
+    request at a time in each worker and with all at once, LitServe with smaller and larger batches."""
+    layouts = instances_and_threads(cores)
     if name == "FastAPI":
-        return [Settings(*share, at_once) for share in shares(cores) for at_once in (1, POOL)]
-    return [Settings(*share, *batch) for share in shares(cores) for batch in ((2, 0.01), (4, 0.01), (8, 0.05))]
+        return [Settings(*layout, at_once) for layout in layouts for at_once in (1, POOL)]
+    return [Settings(*layout, *batch) for layout in layouts for batch in ((2, 0.01), (4, 0.01), (8, 0.05))]
 
 
-def best(name: str, root: str, load: Load, seconds: float) -> Baseline:
-    """The baseline in the best of its settings, not yet started; prints the rate of each."""
+def fastest(name: str, root: str, workload: Workload, seconds: float) -> Baseline:
+    """The baseline in the fastest of its settings, not yet started; prints the rate of each."""
     command, settings = COMMANDS[name], [replace(variant, root=root) for variant in variants(name, CORES)]
     rates = []
     for variant in settings:
-        with Baseline(command, variant) as baseline, baseline.awake():
-            load.check(baseline.url)
-            rates.append(people_per_second(load.on(baseline.url, BASELINE, seconds), load.clients))
+        with Baseline(command, variant) as baseline, baseline.running():
+            workload.check(baseline.url)
+            rates.append(people_per_second(workload.send(baseline.url, BASELINE_PATH, seconds), workload.clients))
     rows = [(str(v.workers), str(v.threads), str(v.at_once), f"{v.wait:g}") for v in settings]
     header = (name, "workers", "threads", "at once", "wait s", "people/s")
     lines = [header, *(("", *row, f"{rate:.2f}") for row, rate in zip(rows, rates, strict=True))]
@@ -139,20 +141,21 @@ def best(name: str, root: str, load: Load, seconds: float) -> Baseline:
 
 
 def in_turns(
-    ours: str, baselines: Mapping[str, Baseline], load: Load, seconds: float, rounds: int
-) -> dict[str, list[list[Answer]]]:
-    """The answers of each server in each round, after one round that warms them up."""
-    answers: dict[str, list[list[Answer]]] = {"poseserve": [], **{name: [] for name in baselines}}
+    url: str, baselines: Mapping[str, Baseline], workload: Workload, seconds: float, rounds: int
+) -> dict[str, list[list[Response]]]:
+    """The responses of poseserve at `url` (host:port) and of each baseline in each round, after one round that warms
+    them up."""
+    responses: dict[str, list[list[Response]]] = {"poseserve": [], **{name: [] for name in baselines}}
     for turn in [0.0, *[seconds] * rounds]:
-        answers["poseserve"].append(load.on(ours, OURS, turn))
+        responses["poseserve"].append(workload.send(url, POSESERVE_PATH, turn))
         for name, baseline in baselines.items():
-            with baseline.awake():
-                answers[name].append(load.on(baseline.url, BASELINE, turn))
-    return {name: turns[1:] for name, turns in answers.items()}
+            with baseline.running():
+                responses[name].append(workload.send(baseline.url, BASELINE_PATH, turn))
+    return {name: turns[1:] for name, turns in responses.items()}
 
 
 def post(connection: http.client.HTTPConnection, path: str, image: bytes) -> bytes:
-    """The answer's body; RuntimeError unless it is one."""
+    """The body of the response. RuntimeError unless its status is OK."""
     connection.request("POST", path, image, HEADERS)
     response = connection.getresponse()
     body = response.read()
@@ -161,16 +164,17 @@ def post(connection: http.client.HTTPConnection, path: str, image: bytes) -> byt
     return body
 
 
-def summary(answers: Mapping[str, Sequence[Sequence[Answer]]], clients: int) -> list[tuple[str, ...]]:
-    """Rows of the table. The first server is ours; latencies are of the time when all clients were at it."""
-    rates = {name: [people_per_second(turn, clients) for turn in turns] for name, turns in answers.items()}
+def summary(responses: Mapping[str, Sequence[Sequence[Response]]], clients: int) -> list[tuple[str, ...]]:
+    """Rows of the table. The first server is poseserve; latencies are of the time when all clients had a request in
+    flight."""
+    rates = {name: [people_per_second(turn, clients) for turn in turns] for name, turns in responses.items()}
     ours, *_ = rates.values()
     rows: list[tuple[str, ...]] = [("", "people/s", "p50 ms", "p99 ms", "poseserve / this")]
-    for name, turns in answers.items():
-        settled = [a for turn in turns for a in turn if a.sent >= steady(turn, clients)[0]]
+    for name, turns in responses.items():
+        settled = [r for turn in turns for r in turn if r.sent >= steady(turn, clients)[0]]
         p50, _, p99 = latencies(settled)
         figures = np.median(rates[name]), p50, p99
-        rows.append((name, *(f"{figure:.1f}" for figure in figures), f"{paired(ours, rates[name]):.3f}"))
+        rows.append((name, *(f"{figure:.1f}" for figure in figures), f"{median_ratio(ours, rates[name]):.3f}"))
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from fastapi import FastAPI, Request
 
@@ -16,7 +17,7 @@ def create_app() -> FastAPI:
     pipeline, pool = load_pipeline(settings), ThreadPoolExecutor(settings.at_once)
     app = FastAPI()
 
-    async def pose(request: Request) -> dict[str, list]:
+    async def pose(request: Request) -> dict[str, list[Any]]:
         image = await request.body()
         return as_json(await asyncio.get_running_loop().run_in_executor(pool, pipeline.pose, image))
 

@@ -15,25 +15,27 @@ from pathlib import Path
 
 from loadtest.baselines.environment import PYTHON, ROOT
 from loadtest.baselines.settings import READY, Settings
-from loadtest.turns import server_settings
+from loadtest.experiments.turns import server_environment
 from poseserve.serving import supervisor
 
 Command = Callable[[Settings, int], list[str]]
 
 
 def fastapi_command(settings: Settings, port: int) -> list[str]:
+    """Arguments of Python for uvicorn and the application of plain_fastapi."""
     application = ["loadtest.baselines.plain_fastapi:create_app", "--factory", f"--workers={settings.workers}"]
-    # A worker that stood still has not answered its parent: that must not end it.
+    # A stopped worker does not answer its parent's health checks: that must not end it.
     quiet = ["--log-level=warning", "--no-access-log", "--timeout-worker-healthcheck=86400"]
     return ["-m", "uvicorn", *application, f"--port={port}", *quiet]
 
 
 def litserve_command(settings: Settings, port: int) -> list[str]:
+    """Arguments of Python for batching_litserve."""
     return ["-m", "loadtest.baselines.batching_litserve", str(port)]
 
 
 class Baseline:
-    """A server as a context manager: once entered it was ready and stands still, but for awake().
+    """A server as a context manager: it is ready once entered, and its processes are stopped but within running().
 
     It has the embedded server's settings of malloc and OpenMP. RuntimeError when it ends before it is ready.
     """
@@ -45,6 +47,7 @@ class Baseline:
 
     @property
     def url(self) -> str:
+        """host:port."""
         return f"127.0.0.1:{self._port}"
 
     @property
@@ -54,22 +57,22 @@ class Baseline:
 
     def __enter__(self) -> Baseline:
         self._log = tempfile.NamedTemporaryFile()
-        self._keeper = subprocess.Popen(
+        self._supervisor = subprocess.Popen(
             [sys.executable, "-I", supervisor.__file__, tempfile.mkdtemp(prefix="baseline-"), *self._command],
             bufsize=0,
             cwd=ROOT,
-            env=os.environ | server_settings() | self._settings.environment(),
+            env=os.environ | server_environment() | self._settings.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,
         )
-        assert self._keeper.stdout is not None
-        self._pid = int(self._keeper.stdout.readline())
+        assert self._supervisor.stdout is not None
+        self._pid = int(self._supervisor.stdout.readline())
         try:
             while not self._is_ready():
-                if select.select([self._keeper.stdout], [], [], 0.1)[0]:
-                    raise RuntimeError(f"{' '.join(self._command)} ended\n{self._said()}")
+                if select.select([self._supervisor.stdout], [], [], 0.1)[0]:
+                    raise RuntimeError(f"{' '.join(self._command)} ended\n{self._output()}")
         except BaseException:
             self.__exit__()
             raise
@@ -78,12 +81,15 @@ class Baseline:
 
     def __exit__(self, *_: object) -> None:
         self._signal(signal.SIGCONT)
-        with self._keeper, self._log:  # the keeper ends the server and its children when its standard input closes
+        with (
+            self._supervisor,
+            self._log,
+        ):  # the supervisor ends the server and its children when its standard input closes
             pass
 
     @contextlib.contextmanager
-    def awake(self) -> Iterator[None]:
-        """Its turn. LitServe's workers look for requests a thousand times in a second, whoever's turn it is."""
+    def running(self) -> Iterator[None]:
+        """The turn of this server. Otherwise LitServe's workers would poll a thousand times in a second."""
         self._signal(signal.SIGCONT)
         try:
             yield
@@ -95,11 +101,11 @@ class Baseline:
             os.killpg(self._pid, number)
 
     def _is_ready(self) -> bool:
-        if self._said().count(READY) < self._settings.workers:
+        if self._output().count(READY) < self._settings.workers:
             return False
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 5):
             return True
         return False
 
-    def _said(self) -> str:
+    def _output(self) -> str:
         return Path(self._log.name).read_text(errors="replace")

@@ -1,4 +1,4 @@
-"""What both applications share: how they are started, and what they answer."""
+"""What both applications share: how they are started, and their responses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -20,9 +21,9 @@ READY = "this worker is ready"
 
 @dataclass(frozen=True)
 class Settings:
-    """workers: processes that hold the networks. threads: of torch in each. at_once: in FastAPI the requests that a
-    worker computes side by side, in LitServe the most images of one batch. wait: seconds that LitServe waits for
-    further images."""
+    """Of a baseline. workers: processes that hold the networks. threads: of torch in each. at_once: in FastAPI the
+    requests that a worker computes at the same time, in LitServe the most images of one batch. wait: seconds that
+    LitServe waits for further images. root: of the repository."""
 
     workers: int
     threads: int
@@ -36,11 +37,12 @@ class Settings:
 
 
 def read_settings() -> Settings:
+    """Those of this process's environment."""
     return Settings(**json.loads(os.environ[VARIABLE]))
 
 
 def load_pipeline(settings: Settings) -> InProcess:
-    """The networks of the repository below `root`; then says that it is ready."""
+    """The networks of the repository below `root`; prints READY."""
     torch.set_num_threads(settings.threads)
     cv2.setNumThreads(1)
     pipeline = InProcess(read_repository(Path(settings.root)))
@@ -48,7 +50,7 @@ def load_pipeline(settings: Settings) -> InProcess:
     return pipeline
 
 
-def as_json(people: People) -> dict[str, list]:
-    """The answer to a request."""
+def as_json(people: People) -> dict[str, list[Any]]:
+    """The response to a request."""
     assert people.keypoints is not None
     return {name: getattr(people, name).tolist() for name in ("boxes", "scores", "keypoints")}

@@ -5,31 +5,19 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from poseserve.errors import ExportError
-from poseserve.networks.contracts import FlipTest, SimdrFlipTest
+from poseserve.families.flip import FlipTested
 
 # TorchScript is what Triton's PyTorch backend serves on every GPU of a machine; torch 2.13 calls it deprecated.
 warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
 # torch's own layers compare sizes, which are the same for every input.
 warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", torch.jit.TracerWarning, r"torch\.nn\.")
-
-
-def fold_batch_norms(module: nn.Module) -> None:
-    """Fold every BatchNorm into the convolution that is declared right before it, in place; eval mode only."""
-    for block in list(module.modules()):
-        for (name, conv), (after, norm) in pairwise(list(block.named_children())):
-            if isinstance(conv, (nn.Conv2d, nn.ConvTranspose2d)) and isinstance(norm, nn.BatchNorm2d):
-                transposed = isinstance(conv, nn.ConvTranspose2d)
-                setattr(block, name, fuse_conv_bn_eval(conv, norm, transpose=transposed))
-                setattr(block, after, nn.Identity())
 
 
 class _Tracing(nn.Module):
@@ -60,7 +48,7 @@ def export(contract: nn.Module, example: tuple[Tensor, ...], path: Path) -> floa
     """
     contract.eval()
     # A flip test is scripted too: traced, it would hold the network's graph twice.
-    owner: Any = contract.network if isinstance(contract.network, (FlipTest, SimdrFlipTest)) else contract
+    owner: Any = contract.network if isinstance(contract.network, FlipTested) else contract
     tracing = _Tracing(owner.network)
     owner.network = tracing
     with torch.no_grad():

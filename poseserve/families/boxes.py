@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from poseserve.defaults import NMS_IOU
+
 
 def best_rows(
     boxes: Tensor,
@@ -13,7 +15,7 @@ def best_rows(
     rows: int = 100,
     candidates: int = 1000,
     min_score: float = 0.05,
-    iou: float = 0.6,
+    iou: float = NMS_IOU,
 ) -> Tensor:
     """f32 [B, N, 4] x1, y1, x2, y2 and [B, N] scores 0..1 -> f32 [B, rows, 5] boxes and scores, best first, 0 = empty.
 

@@ -7,21 +7,24 @@ import importlib.util
 import sys
 import types
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from poseserve.errors import PoseserveError
+from poseserve.errors import InputError, PoseserveError, concerning
 from poseserve.families.boxes import best_rows
-from poseserve.networks.contracts import DetectorContract, Normalise
+from poseserve.families.family import Family, Opened
 from poseserve.weights import checkpoints
 
+if TYPE_CHECKING:
+    from poseserve.catalogue import Network
 
-def build(
+
+def load(
     config: Path, checkpoint: Path | None = None, person: int = 0, input_size: tuple[int, int] = (640, 640)
-) -> DetectorContract:
-    """The detector of that config in our contract, with the config's own normalisation, ready for `export`.
+) -> Opened:
+    """The detector of that config, with the config's own normalisation.
 
     checkpoint: its weights, read without running code of the file; without it they are random. person: index of the
     class that is served. Raises PoseserveError without mmdet, ValueError for a detector of another kind or without that
@@ -34,8 +37,8 @@ def build(
     # mmdet reads images as BGR: without the conversion, the weights and their means are in that order.
     bgr = not prepare._channel_conversion
     mean, std = (values.flatten().flip(0) if bgr else values.flatten() for values in (prepare.mean, prepare.std))
-    network = SingleStage(model, bgr, person, input_size)
-    return DetectorContract(network, Rows(input_size), Normalise(tuple(mean.tolist()), tuple(std.tolist()))).eval()
+    network = SingleStage(model, bgr, person, input_size).eval()
+    return Opened(network, Rows(input_size), tuple(mean.tolist()), tuple(std.tolist()))
 
 
 def official(config: Path) -> nn.Module:
@@ -50,7 +53,9 @@ def official(config: Path) -> nn.Module:
     except ImportError as error:
         raise PoseserveError(f"mmdet is not installed ({error}): pip install 'poseserve[mmdet]'") from error
     init_default_scope("mmdet")
-    return MODELS.build(Config.fromfile(config).model).eval()
+    with concerning(config):
+        read = Config.fromfile(config)
+    return MODELS.build(read.model).eval()
 
 
 class _NoOperators(types.ModuleType):
@@ -76,12 +81,12 @@ class SingleStage(nn.Module):
                 classes, distances = model(torch.zeros(1, 3, *input_size), mode="tensor")[:2]
             supported = distances[0].shape[1] == 4
         if not supported:
-            raise ValueError(
+            raise InputError(
                 f"{type(model).__name__} is not supported: a detector's head must predict sigmoid scores and four "
                 "distances from points, as those of RTMDet and FCOS do"
             )
         if not person < classes[0].shape[1]:
-            raise ValueError(f"the detector has {classes[0].shape[1]} classes: there is none with the index {person}")
+            raise InputError(f"the detector has {classes[0].shape[1]} classes: there is none with the index {person}")
         sizes = [level.shape[2:] for level in classes]
         self.register_buffer("points", torch.cat(head.prior_generator.grid_priors(sizes, device="cpu")))
 
@@ -108,3 +113,18 @@ class Rows(nn.Module):
 def rows(levels: list[Tensor]) -> Tensor:
     """Maps [B, C, h, w] of every level -> [B, N, C]."""
     return torch.cat([level.flatten(2).transpose(1, 2) for level in levels], 1)
+
+
+def opened(network: Network, checkpoint: Path, config: Path | None) -> Opened:
+    """The detector of that config with the weights in `checkpoint`. Raises as `load` does, and without a config."""
+    if config is None:
+        raise InputError(f"{network.name}: a detector of mmdet needs --config FILE")
+    return load(config, checkpoint, network.class_index, network.input_size)
+
+
+FAMILY = Family(
+    outputs={"detector": lambda network: Rows(network.input_size)},
+    open=opened,
+    input_size=(640, 640),
+    options=("class_index", "config"),
+)

@@ -9,6 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from poseserve.errors import InputError
+from poseserve.families import outputs
+from poseserve.families.family import Family
+from poseserve.families.flip import FlipTest
+
 WIDTHS = {"w32": (32, 64, 128, 256), "w48": (48, 96, 192, 384)}
 MODULES = (1, 4, 3)  # exchange modules of stages 2, 3 and 4
 
@@ -21,13 +26,15 @@ def build(size: str, task: str, outputs: int) -> nn.Module:
 def widths(family: str, size: str, task: str) -> tuple[int, ...]:
     """Channels of each resolution, finest first; ValueError for a size or a task that `family` lacks."""
     if size not in WIDTHS:
-        raise ValueError(f"{family} has no size {size!r}, must be one of {', '.join(WIDTHS)}")
+        raise InputError(f"{family} has no size {size!r}, must be one of {', '.join(WIDTHS)}")
     if task != "pose":
-        raise ValueError(f"{family} has no task {task!r}, must be pose")
+        raise InputError(f"{family} has no task {task!r}, must be pose")
     return WIDTHS[size]
 
 
 class PoseHRNet(nn.Module):
+    """HRNet with one heatmap for each keypoint: f32 [B, 3, H, W] -> [B, outputs, H/4, W/4]."""
+
     def __init__(self, widths: tuple[int, ...], outputs: int) -> None:
         super().__init__()
         self.backbone = HRNet(widths)
@@ -63,6 +70,8 @@ class HRNet(nn.Module):
 
 
 class Bottleneck(nn.Module):
+    """Residual block of three convolutions, [B, inputs, h, w] -> [B, 4 * width, h, w]."""
+
     def __init__(self, inputs: int, width: int = 64) -> None:
         super().__init__()
         outputs = 4 * width
@@ -78,6 +87,8 @@ class Bottleneck(nn.Module):
 
 
 class Basic(nn.Module):
+    """Residual block of two 3 x 3 convolutions, [B, width, h, w]."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv1, self.bn1 = conv_bn(width, width, 3)
@@ -136,4 +147,12 @@ def descend(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """A convolution without bias and its batch norm, padded to keep the size at stride 1."""
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
+
+
+FAMILY = Family(
+    outputs={"pose": lambda network: outputs.StrideHeatmaps()},
+    build=lambda network: build(network.size, network.task, network.outputs),
+    flip=lambda network, mirrored: FlipTest(network, mirrored, lag=1),
+)

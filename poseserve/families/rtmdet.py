@@ -5,7 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from poseserve.errors import InputError
 from poseserve.families.boxes import best_rows
+from poseserve.families.family import Family
 
 WIDTHS = {"m": (48, 96, 192, 384, 768)}  # of the stem and the four stages
 BLOCKS = {"m": (2, 4, 4, 2)}  # of each stage; half of the first in the neck
@@ -20,9 +22,9 @@ def build(size: str, task: str, outputs: int) -> nn.Module:
     the cell's corner in strides. `Decode` turns them into boxes.
     """
     if size not in WIDTHS:
-        raise ValueError(f"rtmdet has no size {size!r}, must be {', '.join(WIDTHS)}")
+        raise InputError(f"rtmdet has no size {size!r}, must be {', '.join(WIDTHS)}")
     if task != "detector":
-        raise ValueError(f"rtmdet has no task {task!r}, must be detector")
+        raise InputError(f"rtmdet has no task {task!r}, must be detector")
     return RTMDet(WIDTHS[size], BLOCKS[size], outputs)
 
 
@@ -57,6 +59,8 @@ class Decode(nn.Module):
 
 
 class RTMDet(nn.Module):
+    """Backbone, neck and head; see `build`."""
+
     def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...], classes: int) -> None:
         super().__init__()
         self.backbone = CSPNeXt(widths, blocks)
@@ -68,6 +72,8 @@ class RTMDet(nn.Module):
 
 
 class ConvModule(nn.Module):
+    """Convolution, batch norm, SiLU."""
+
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
@@ -78,6 +84,8 @@ class ConvModule(nn.Module):
 
 
 class Separable(nn.Module):
+    """A 5 x 5 convolution of each channel by itself, then one across channels."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.depthwise_conv = ConvModule(width, width, 5, groups=width)
@@ -88,6 +96,8 @@ class Separable(nn.Module):
 
 
 class Block(nn.Module):
+    """A 3 x 3 and a separable convolution, with the input added where `residual`."""
+
     def __init__(self, width: int, residual: bool) -> None:
         super().__init__()
         self.conv1 = ConvModule(width, width, 3)
@@ -202,6 +212,7 @@ class Head(nn.Module):
 
 
 def towers(width: int) -> nn.ModuleList:
+    """The convolutions of the head for every stride, which share their weights but not their norms."""
     levels = [nn.Sequential(ConvModule(width, width, 3), ConvModule(width, width, 3)) for _ in STRIDES]
     for level in levels[1:]:
         for module, first in zip(level, levels[0], strict=True):
@@ -210,4 +221,11 @@ def towers(width: int) -> nn.ModuleList:
 
 
 def double(x: Tensor) -> Tensor:
+    """Twice the size, nearest neighbour."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+FAMILY = Family(
+    outputs={"detector": lambda network: Decode(network.input_size)},
+    build=lambda network: build(network.size, network.task, network.outputs),
+)

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from poseserve.errors import InputError
+from poseserve.families import outputs
+from poseserve.families.family import Family
 from poseserve.families.layers import PATCH, Attention, convolutions, deconvolutions, named
 
 # width, blocks, attention heads
@@ -131,9 +134,21 @@ def build(size: str, task: str, outputs: int) -> nn.Module:
     [B, width, H/16, W/16]. ValueError names the accepted sizes and tasks.
     """
     if size not in SIZES or task not in TASKS:
-        raise ValueError(
+        raise InputError(
             f"no Sapiens network {size!r} for {task!r}: sizes are {', '.join(SIZES)}, tasks {', '.join(TASKS)}"
         )
     if task == "features":
         return Encoder(*SIZES[size], grid=(64, 64), class_token=True)
     return network(task, SIZES[size], (64, 48), *HEADS[task], outputs)
+
+
+FAMILY = Family(
+    outputs={
+        "pose": lambda network: outputs.UdpHeatmaps(),
+        "parts": lambda network: outputs.RankedClasses(),
+        "depth": lambda network: outputs.Depth(),
+        "normals": lambda network: outputs.Normals(),
+        "features": lambda network: outputs.Features(),
+    },
+    build=lambda network: build(network.size, network.task, network.outputs),
+)

@@ -14,6 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from poseserve.errors import InputError
+from poseserve.families import outputs
+from poseserve.families.family import Family
 from poseserve.families.layers import PATCH, InstanceNorm, attend, convolutions, deconvolutions, named
 
 # width, blocks, attention heads
@@ -215,7 +218,7 @@ class Encoder(nn.Module):
         super().__init__()
         cell = PATCH * WINDOW if tokenizer else PATCH
         if input_size[0] % cell or input_size[1] % cell:
-            raise ValueError(f"input size {input_size}: height and width must be multiples of {cell}")
+            raise InputError(f"input size {input_size}: height and width must be multiples of {cell}")
         self.grid = (input_size[0] // cell, input_size[1] // cell)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.storage_tokens = nn.Parameter(torch.zeros(1, REGISTERS, width))
@@ -324,16 +327,30 @@ def build(size: str, task: str, outputs: int, rotary: torch.dtype = torch.bfloat
     is accepted.
     """
     if size not in SIZES or task not in TASKS:
-        raise ValueError(
+        raise InputError(
             f"no Sapiens2 network {size!r} for {task!r}: sizes are {', '.join(SIZES)}, tasks {', '.join(TASKS)}"
         )
     if task == "features":
         large = size == "1b_4k"
         return Encoder(*SIZES[size], (4096, 3072) if large else (1024, 768), rotary, tokenizer=4 if large else 0)
     if size in ("0.1b", "1b_4k") or (task == "matting" and size != "1b"):
-        raise ValueError(
+        raise InputError(
             f"no Sapiens2 network {size!r} for {task!r}: 0.1b and 1b_4k have features only, matting is 1b only"
         )
     encoder = Encoder(*SIZES[size], rotary=rotary)
     widths = OTHER_HEADS.get((size, task), HEADS[task])
     return named(backbone=encoder, decode_head=head(task, SIZES[size][0], encoder.grid, *widths, outputs))
+
+
+FAMILY = Family(
+    outputs={
+        "pose": lambda network: outputs.UdpHeatmaps(),
+        "parts": lambda network: outputs.RankedClasses(),
+        "normals": lambda network: outputs.Normals(),
+        "pointmap": lambda network: outputs.Pointmap(),
+        "matting": lambda network: outputs.Matting(),
+        "features": lambda network: outputs.Features(),
+    },
+    build=lambda network: build(network.size, network.task, network.outputs),
+    build_portable=lambda network: build(network.size, network.task, network.outputs, rotary=torch.float32),
+)

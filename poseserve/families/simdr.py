@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from poseserve.families import outputs
+from poseserve.families.family import Family
+from poseserve.families.flip import SimdrFlipTest
 from poseserve.families.posehrnet import HRNet, widths
 
 SPLIT = 2  # bins per pixel of the input
@@ -19,6 +22,8 @@ def build(size: str, task: str, outputs: int, input_size: tuple[int, int] = (256
 
 
 class SimDR(nn.Module):
+    """HRNet, whose maps become logits of bins along x and along y; see `build`."""
+
     def __init__(self, widths: tuple[int, ...], outputs: int, input_size: tuple[int, int]) -> None:
         super().__init__()
         height, width = input_size
@@ -31,3 +36,10 @@ class SimDR(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.final_layer(self.backbone(x)).flatten(2)
         return self.mlp_head_x(maps), self.mlp_head_y(maps)
+
+
+FAMILY = Family(
+    outputs={"pose": lambda network: outputs.SimdrBins()},
+    build=lambda network: build(network.size, network.task, network.outputs, network.input_size),
+    flip=SimdrFlipTest,
+)

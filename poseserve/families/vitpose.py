@@ -9,6 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from poseserve.errors import InputError
+from poseserve.families import outputs
+from poseserve.families.family import Family
 from poseserve.families.layers import PATCH, Attention, named
 
 # width, blocks, attention heads
@@ -65,7 +68,7 @@ def build(size: str, task: str, outputs: int) -> nn.Module:
     ValueError names the accepted sizes and tasks.
     """
     if size not in SIZES or task != "pose":
-        raise ValueError(
+        raise InputError(
             f"no ViTPose network {size!r} for {task!r}: sizes are {', '.join(SIZES)}, the only task is pose"
         )
     return network(*SIZES[size], outputs)
@@ -78,10 +81,10 @@ def split(state: dict[str, Tensor], dataset: str) -> dict[str, Tensor]:
     heads of their own. ValueError names the accepted data sets, or says that the state holds no experts.
     """
     if dataset not in EXPERTS:
-        raise ValueError(f"no expert for {dataset!r}: data sets are {', '.join(EXPERTS)}")
+        raise InputError(f"no expert for {dataset!r}: data sets are {', '.join(EXPERTS)}")
     expert = list(EXPERTS).index(dataset)
     if not any(f".mlp.experts.{expert}." in key for key in state):
-        raise ValueError(f"the checkpoint holds no expert {expert} ({dataset}): load a single-task one as it is")
+        raise InputError(f"the checkpoint holds no expert {expert} ({dataset}): load a single-task one as it is")
     head = f"associate_keypoint_heads.{expert - 1}." if expert else "keypoint_head."
     single = {}
     for key, value in state.items():
@@ -94,3 +97,17 @@ def split(state: dict[str, Tensor], dataset: str) -> dict[str, Tensor]:
                 value = value[: EXPERTS[dataset]]
             single["keypoint_head." + key.removeprefix(head)] = value
     return single
+
+
+def own_state(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """What of a file belongs to the network `name`, which ends in the name of its data set: one file may hold six."""
+    if any(".mlp.experts." in key for key in state):
+        return split(state, name.rpartition("-")[2])
+    return state
+
+
+FAMILY = Family(
+    outputs={"pose": lambda network: outputs.UdpHeatmaps(mirror=True)},
+    build=lambda network: build(network.size, network.task, network.outputs),
+    state=lambda state, network: own_state(state, network.name),
+)

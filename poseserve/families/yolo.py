@@ -3,15 +3,21 @@ YOLO projects is needed, or used."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from poseserve.errors import InputError, concerning
 from poseserve.families.boxes import best_rows
+from poseserve.families.family import Family, Opened
+
+if TYPE_CHECKING:
+    from poseserve.catalogue import Network
 
 
 @dataclass(frozen=True)
-class Layout:
+class PredictionFormat:
     """How an export writes its predictions, each cx, cy, w, h in input pixels, then the values from which scores come.
 
     objectness: a probability of "something is here", by which those of the classes are multiplied, stands before them.
@@ -22,7 +28,10 @@ class Layout:
     boxes_last: bool
 
 
-LAYOUTS = {"v5": Layout(objectness=True, boxes_last=False), "v8": Layout(objectness=False, boxes_last=True)}
+LAYOUTS = {
+    "v5": PredictionFormat(objectness=True, boxes_last=False),
+    "v8": PredictionFormat(objectness=False, boxes_last=True),
+}
 ONNX_TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16}
 
 
@@ -33,15 +42,15 @@ def load(path: Path, layout: str, input_size: tuple[int, int] = (640, 640), pers
     answers does not have that layout, or no class with the index `person`.
     """
     if layout not in LAYOUTS:
-        raise ValueError(f"unknown layout {layout!r}, must be one of {', '.join(LAYOUTS)}")
+        raise InputError(f"unknown layout {layout!r}, must be one of {', '.join(LAYOUTS)}")
     try:
-        with path.open("rb") as file:
+        with concerning(path), path.open("rb") as file:
             is_onnx = file.read(1) == b"\x08"  # the tag of a model's first field; a TorchScript file is a zip
         network = OnnxYolo(path) if is_onnx else Yolo(torch.jit.load(str(path), map_location="cpu"))
     except ImportError as error:
-        raise ValueError(f"{path} is ONNX, which needs more packages: pip install 'poseserve[onnx]'") from error
+        raise InputError(f"{path} is ONNX, which needs more packages: pip install 'poseserve[onnx]'") from error
     except RuntimeError as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is no TorchScript or ONNX file; export it with the YOLO project's own tool"
         ) from error
     height, width = input_size
@@ -49,19 +58,19 @@ def load(path: Path, layout: str, input_size: tuple[int, int] = (640, 640), pers
         with torch.inference_mode():
             shape = list(network(torch.zeros(1, 3, height, width, dtype=network.dtype)).shape)
     except Exception as error:  # ONNX Runtime's exceptions have nothing else in common
-        raise ValueError(f"{path} does not answer an image of {height} x {width} pixels: {error}") from error
+        raise InputError(f"{path} does not answer an image of {height} x {width} pixels: {error}") from error
     about = LAYOUTS[layout]
     counts = shape[:0:-1] if about.boxes_last else shape[1:]  # boxes, values
     # One box for each cell of 8 pixels at least; exports with suppression inside have fewer.
     if len(counts) != 2 or counts[0] < height * width // 64 or counts[1] < 5 + about.objectness:
         form = "[1, 4 + classes, boxes]" if about.boxes_last else "[1, boxes, 5 + classes]"
-        raise ValueError(
+        raise InputError(
             f"{path} answers {shape}, layout {layout} is {form} before suppression; "
             f"try another of {', '.join(LAYOUTS)}, or export without suppression"
         )
     classes = counts[1] - 4 - about.objectness
     if not person < classes:
-        raise ValueError(f"{path} has {classes} classes: there is none with the index {person}")
+        raise InputError(f"{path} has {classes} classes: there is none with the index {person}")
     return network.eval()
 
 
@@ -95,12 +104,12 @@ class OnnxYolo(nn.Module):
             self.model = onnx.load(path)
             self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         except Exception as error:  # see load
-            raise ValueError(f"ONNX Runtime cannot load {path}: {error}") from error
+            raise InputError(f"ONNX Runtime cannot load {path}: {error}") from error
         takes = [(x.type, x.shape) for x in self.session.get_inputs()]
         kind, shape = takes[0] if len(takes) == 1 else ("", [0])
         fixed = isinstance(shape[0], int)
         if kind not in ONNX_TYPES or (fixed and shape[0] != 1):
-            raise ValueError(
+            raise InputError(
                 f"{path} takes {takes}, must be one of {', '.join(ONNX_TYPES)} for one image, or any number of them; "
                 "export it so"
             )
@@ -108,7 +117,7 @@ class OnnxYolo(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.jit.is_tracing():
-            raise ValueError(f"{self.path} is ONNX and cannot become TorchScript: give --format onnx")
+            raise InputError(f"{self.path} is ONNX and cannot become TorchScript: give --format onnx")
         return torch.from_numpy(self.session.run(None, {self.session.get_inputs()[0].name: x.numpy()})[0])
 
 
@@ -130,3 +139,18 @@ class Decode(nn.Module):
         centre, half = raw[..., :2], raw[..., 2:4] / 2
         scores = raw[..., 4] * raw[..., 5 + self.person] if self.objectness else raw[..., 4 + self.person]
         return best_rows(torch.cat([centre - half, centre + half], 2), scores, self.height, self.width)
+
+
+def opened(network: "Network", checkpoint: Path, config: Path | None) -> Opened:
+    """The export in `checkpoint`, whose layout is the network's size."""
+    exported = load(checkpoint, network.size, network.input_size, network.class_index)
+    decode = Decode(network.size, network.class_index, network.input_size)
+    return Opened(exported, decode, (0.0,) * 3, (255.0,) * 3, exported.dtype, exported.chunk)
+
+
+FAMILY = Family(
+    outputs={"detector": lambda network: Decode(network.size, network.class_index, network.input_size)},
+    open=opened,
+    input_size=(640, 640),
+    options=("class_index",),
+)

@@ -9,9 +9,6 @@ import json
 from functools import cache
 from pathlib import Path
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 from poseserve.catalogue import CATALOGUE, Network
 
 FILE = Path(__file__).with_name("costs.json")
@@ -24,6 +21,10 @@ def costs() -> dict[str, dict[str, float]]:
 
 
 def count(network: Network) -> dict[str, float]:
+    """`params` in millions and `gflops` of a network for one input, counted on the meta device."""
+    import torch  # reading the table needs none of these
+    from torch.utils.flop_counter import FlopCounterMode
+
     from poseserve.networks import build  # needs the families, which reading the table does not
 
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -34,6 +35,7 @@ def count(network: Network) -> dict[str, float]:
 
 
 def main() -> None:
+    """Count every network of the catalogue and write costs.json."""
     counted = {name: count(network) for name, network in CATALOGUE.items() if network.family != "demo"}
     FILE.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
 

@@ -15,14 +15,14 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from poseclient.keypoints import keypoint_set
+from poseserve.defaults import CROP_SCALE, MAX_PIXELS, MAX_SIDE, NMS_IOU, SCORE_THRESHOLD
 from poseserve.deployment import FORMATS, Deployment
 from poseserve.networks.batch_sizes import CPU_ROWS, GPU_ROWS, map_rows
 from poseserve.repository import tensors as t
-from poseserve.repository.ensembles import MAPS, OF_PEOPLE, Ensemble, ensembles, inside, merged, outside
+from poseserve.repository.ensembles import Ensemble, ensembles, merged
 from poseserve.repository.installed import STATE, STEPS, Installed, Repository
-from poseserve.repository.tensors import Tensor
+from poseserve.tasks import TASKS, TensorSpec
 
-MAX_PIXELS, MAX_SIDE = 2**27, 32766
 PLATFORMS = {
     "torchscript": ("pytorch_libtorch", "pytorch"),
     "onnx": ("onnxruntime_onnx", "onnxruntime"),
@@ -34,16 +34,19 @@ THREADS = {
     "openvino": "INFERENCE_NUM_THREADS",
 }
 FOUND = (t.BOXES, t.SCORES, t.PEOPLE_FOUND)
+HEADER = "# Written by `poseserve configure` from model_repository/networks.json: changes here are lost.\n"
 WARMUP_REGION = "region"  # a file in the folder `warmup` of every pose network
 
 
-def _inputs(*tensors: Tensor, optional: Iterable[str] = ()) -> list[pb.ModelInput]:
+def _inputs(*tensors: TensorSpec, optional: Iterable[str] = ()) -> list[pb.ModelInput]:
     names = set(optional)
-    return [pb.ModelInput(name=n, data_type=f"TYPE_{kind}", dims=d, optional=n in names) for n, kind, d in tensors]
+    return [
+        pb.ModelInput(name=t.name, data_type=f"TYPE_{t.dtype}", dims=t.shape, optional=t.name in names) for t in tensors
+    ]
 
 
-def _outputs(*tensors: Tensor) -> list[pb.ModelOutput]:
-    return [pb.ModelOutput(name=n, data_type=f"TYPE_{kind}", dims=d) for n, kind, d in tensors]
+def _outputs(*tensors: TensorSpec) -> list[pb.ModelOutput]:
+    return [pb.ModelOutput(name=t.name, data_type=f"TYPE_{t.dtype}", dims=t.shape) for t in tensors]
 
 
 def _parameters(**values: object) -> dict[str, pb.ModelParameter]:
@@ -54,15 +57,14 @@ def network_config(installed: Installed) -> pb.ModelConfig:
     """A network on the PyTorch or ONNX Runtime backend; Triton merges the rows of concurrent requests."""
     network, deployment = installed.network, installed.deployment
     height, width = network.input_size
-    inputs: list[Tensor] = [("INPUT__0", "UINT8", [height, width, 3])]
-    if network.task == "pose":
-        inputs.append(("INPUT__1", "FP32", [4]))
+    image, region = TensorSpec("INPUT__0", "UINT8", (height, width, 3)), TensorSpec("INPUT__1", "FP32", (4,))
+    inputs = [image, region] if network.record.takes_regions else [image]
     warmup = pb.ModelWarmup(name="one", batch_size=1, count=2)
-    for name, kind, dims in inputs:
-        sample = warmup.inputs[name]
-        sample.data_type = f"TYPE_{kind}"
-        sample.dims.extend(dims)
-        if name == "INPUT__1":  # zeros or noise may be a region without area, which warms nothing up
+    for tensor in inputs:
+        sample = warmup.inputs[tensor.name]
+        sample.data_type = f"TYPE_{tensor.dtype}"
+        sample.dims.extend(tensor.shape)
+        if tensor is region:  # zeros or noise may be a region without area, which warms nothing up
             sample.input_data_file = WARMUP_REGION
         else:
             sample.zero_data = True
@@ -77,7 +79,7 @@ def network_config(installed: Installed) -> pb.ModelConfig:
         default_model_filename=FORMATS["openvino"] if deployment.format == "openvino" else "",
         max_batch_size=installed.max_batch_size,
         input=_inputs(*inputs),
-        output=_outputs(t.answer(network)),
+        output=_outputs(network.record.output(network)),
         instance_group=[_instance_group(deployment)],
         dynamic_batching=_dynamic_batching(installed),
         parameters=_parameters(**parameters),
@@ -89,8 +91,10 @@ def network_config(installed: Installed) -> pb.ModelConfig:
 def _dynamic_batching(installed: Installed) -> pb.ModelDynamicBatching:
     """As many rows as the network works on at once: in a larger batch the first waits for the last."""
     network, delay = installed.network, installed.deployment.delay_us
-    cpu_rows, gpu_rows = (CPU_ROWS, GPU_ROWS) if network.task == "pose" else map_rows(*network.input_size)
-    rows = range(cpu_rows, min(gpu_rows, installed.max_batch_size) + 1) if network.task != "detector" else ()
+    rows: Iterable[int] = ()
+    if network.task != "detector":
+        cpu_rows, gpu_rows = (CPU_ROWS, GPU_ROWS) if network.record.takes_regions else map_rows(*network.input_size)
+        rows = range(cpu_rows, min(gpu_rows, installed.max_batch_size) + 1)
     return pb.ModelDynamicBatching(preferred_batch_size=rows, max_queue_delay_microseconds=delay)
 
 
@@ -107,7 +111,9 @@ def _instance_group(deployment: Deployment) -> pb.ModelInstanceGroup:
     return pb.ModelInstanceGroup(count=deployment.instances, kind=kind, gpus=deployment.gpus)
 
 
-def _step(name: str, inputs: list, outputs: list, **parameters: object) -> pb.ModelConfig:
+def _step(
+    name: str, inputs: list[pb.ModelInput], outputs: list[pb.ModelOutput], **parameters: object
+) -> pb.ModelConfig:
     return pb.ModelConfig(
         name=name,
         backend="python",
@@ -123,12 +129,13 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
     cut = sorted({i.network.input_size for i in people})
     most = {size: min(i.max_batch_size for i in people if i.network.input_size == size) for size in cut}
     whole = {
-        (i.network.input_size, i.network.fit)
+        (i.network.input_size, i.network.resize_mode)
         for i in repository.networks.values()
-        if i.network.task not in ("detector", "pose") and i.network.view == "image"
+        if i.network.task not in ("detector", "pose") and i.network.trained_on == "image"
     }
-    fitted = {tensor[0]: tensor for size, fit in sorted(whole) for tensor in t.fitted(size, fit)}
-    raw = [tensor for tensor, _ in MAPS.values()]
+    resized = {spec.name: spec for pair in sorted(whole) for spec in (t.resized(*pair), t.placed(*pair))}
+    maps = [task.maps for task in TASKS.values() if task.maps]
+    raw = [m.network for m in maps]
     sigmas: dict[int, object] = {}
     for installed in repository.of_task("pose"):  # of sets with as many keypoints the first one's will do for all
         keypoints = keypoint_set(str(installed.network.labels))
@@ -138,7 +145,7 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         _step(
             "decode_image",
             _inputs(t.IMAGE),
-            _outputs(t.PIXELS, t.LETTERBOXED, t.SCALE, t.SIZE),
+            _outputs(t.PIXELS, t.LETTERBOX, t.SCALE, t.SIZE),
             max_pixels=MAX_PIXELS,
             max_side=MAX_SIDE,
         ),
@@ -149,6 +156,9 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
                 optional=("PIXELS", "SIZE", "DETECTIONS", "SCALE", "BOXES"),
             ),
             _outputs(*(make(size) for size in cut for make in (t.crops, t.regions)), *FOUND),
+            score_threshold=SCORE_THRESHOLD,
+            nms_iou=NMS_IOU,
+            crop_scale=CROP_SCALE,
             max_people=json.dumps({f"{height}x{width}": rows for (height, width), rows in most.items()}),
         ),
         _step(
@@ -160,7 +170,7 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         _step(
             "resize_image",
             _inputs(t.PIXELS),
-            _outputs(*fitted.values()),
+            _outputs(*resized.values()),
         ),
         _step(
             "paste_masks",
@@ -169,8 +179,10 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         ),
         _step(
             "resize_maps",
-            _inputs(t.SIZE, t.BOUNDS, t.MASK, *raw, optional=("BOUNDS", "MASK", *(name for name, _, _ in raw))),
-            _outputs(*(full for _, full in MAPS.values()), *OF_PEOPLE.values()),
+            _inputs(t.SIZE, t.BOUNDS, t.MASK, *raw, optional=("BOUNDS", "MASK", *(tensor.name for tensor in raw))),
+            _outputs(*(m.image for m in maps), *(m.of_people for m in maps if m.of_people)),
+            max_pixels=MAX_PIXELS,
+            max_side=MAX_SIDE,
         ),
         _step("pool_features", _inputs(t.FEATURE_MAP), _outputs(t.FEATURES, t.POOLED)),
     ]
@@ -182,14 +194,8 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
 
 def ensemble_config(ensemble: Ensemble) -> pb.ModelConfig:
     """Steps that are equal run once."""
-
-    def mapping(names: Iterable[str]) -> dict[str, str]:
-        return {inside(name): outside(name) for name in names}
-
     steps = [
-        pb.ModelEnsembling.Step(
-            model_name=step.model, model_version=-1, input_map=mapping(step.takes), output_map=mapping(step.gives)
-        )
+        pb.ModelEnsembling.Step(model_name=step.model, model_version=-1, input_map=step.inputs, output_map=step.outputs)
         for step in merged(ensemble.steps, ensemble.outputs)
     ]
     return pb.ModelConfig(
@@ -206,7 +212,7 @@ def network_files(installed: Installed, folder: Path) -> dict[Path, bytes]:
     """Path and content of what belongs into the folder of a network, beside its weights."""
     network = installed.network
     files = {folder / "config.pbtxt": _text(network_config(installed))}
-    if network.task == "pose":
+    if network.record.takes_regions:
         height, width = network.input_size
         region = np.array([width / 2, height / 2, width, height], "<f4")
         files[folder / "warmup" / WARMUP_REGION] = region.tobytes()
@@ -214,7 +220,8 @@ def network_files(installed: Installed, folder: Path) -> dict[Path, bytes]:
 
 
 def _text(config: pb.ModelConfig) -> bytes:
-    return text_format.MessageToString(config, use_short_repeated_primitives=True).encode()
+    text: str = text_format.MessageToString(config, use_short_repeated_primitives=True)
+    return (HEADER + text).encode()
 
 
 def config_files(repository: Repository) -> dict[Path, bytes]:

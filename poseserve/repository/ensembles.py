@@ -7,144 +7,147 @@ But no output may be the input of a step: when nobody asks for what that step gi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from poseserve.catalogue import TASKS, Network
+from poseserve.catalogue import Network
 from poseserve.repository import tensors as t
 from poseserve.repository.installed import Installed, Repository
-from poseserve.repository.tensors import Tensor
+from poseserve.tasks import TASKS, TensorSpec
 
 
 @dataclass(frozen=True)
 class Step:
-    """A tensor is "name in the model=name in the ensemble", or one name for both."""
+    """A model of an ensemble. inputs, outputs: the model's name of a tensor -> the ensemble's name of it."""
 
     model: str
-    takes: tuple[str, ...]
-    gives: tuple[str, ...]
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Ensemble:
+    """parameters: what clients read in its configuration, such as the keypoint set."""
+
     name: str
-    inputs: list[Tensor]
-    outputs: list[Tensor]
-    steps: list[Step]
-    parameters: dict[str, str] = field(default_factory=dict)
+    inputs: Sequence[TensorSpec]
+    outputs: Sequence[TensorSpec]
+    steps: Sequence[Step]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-def merged(steps: list[Step], outputs: list[Tensor]) -> list[Step]:
+def same(*names: str) -> dict[str, str]:
+    """Tensors that have one name in the model and in the ensemble."""
+    return {name: name for name in names}
+
+
+def merged(steps: Sequence[Step], outputs: Sequence[TensorSpec]) -> list[Step]:
     """Steps of the same model on the same inputs as one that gives what all of them give, as far as anything takes it:
     Triton refuses a tensor that is of no use."""
-    useful = {name for name, _, _ in outputs} | {outside(tensor) for step in steps for tensor in step.takes}
-    gives: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
+    useful = {tensor.name for tensor in outputs} | {name for step in steps for name in step.inputs.values()}
+    together: dict[tuple[str, tuple[tuple[str, str], ...]], dict[str, str]] = {}
     for step in steps:
-        kept = (tensor for tensor in step.gives if outside(tensor) in useful)
-        gives.setdefault((step.model, step.takes), {}).update(dict.fromkeys(kept))
-    return [Step(model, takes, tuple(given)) for (model, takes), given in gives.items()]
+        needed = {inside: outside for inside, outside in step.outputs.items() if outside in useful}
+        together.setdefault((step.model, tuple(step.inputs.items())), {}).update(needed)
+    return [Step(model, dict(inputs), given) for (model, inputs), given in together.items()]
 
 
-def inside(tensor: str) -> str:
-    """The name that the model of a step gives a tensor."""
-    return tensor.split("=")[0]
-
-
-def outside(tensor: str) -> str:
-    """The name that the ensemble gives it."""
-    return tensor.split("=")[-1]
-
-
-DECODE_BOXES = ("PIXELS", "LETTERBOX", "SCALE")
-IN_DETECTIONS = ("PIXELS", "DETECTIONS", "SCALE")
-IN_BOXES, IN_IMAGE = ("PIXELS", "BOXES"), ("PIXELS",)
+# Inputs of `crop_people` that say who is in the image.
+DETECTED_PEOPLE = same("PIXELS", "DETECTIONS", "SCALE")
+PEOPLE_IN_BOXES = same("PIXELS", "BOXES")
+WHOLE_IMAGE = same("PIXELS")
 
 
 def _detected(detector: Network) -> list[Step]:
     return [
-        Step("decode_image", ("IMAGE",), DECODE_BOXES),
-        Step(detector.name, ("INPUT__0=LETTERBOX",), ("OUTPUT__0=DETECTIONS",)),
+        Step("decode_image", same("IMAGE"), same("PIXELS", "LETTERBOX", "SCALE")),
+        Step(detector.name, {"INPUT__0": "LETTERBOX"}, {"OUTPUT__0": "DETECTIONS"}),
     ]
 
 
-def _keypoints(pose: Network, people: tuple[str, ...]) -> list[Step]:
-    """people: the inputs of `crop_people` that say who is in the image."""
-    crops, regions = t.crops(pose.input_size)[0], t.regions(pose.input_size)[0]
-    boxes = "BOXES" if people == IN_BOXES else "CANDIDATES"
-    given = (crops, regions, "SCORES=CANDIDATE_SCORES")
+def _keypoints(pose: Network, people: Mapping[str, str]) -> list[Step]:
+    """people: one of the three above."""
+    crops, regions = t.crops(pose.input_size).name, t.regions(pose.input_size).name
+    cropped = {**same(crops, regions), "SCORES": "CANDIDATE_SCORES"}
+    boxes, given = "BOXES", same("KEYPOINTS", "POSE_SCORES", "KEPT_INDICES")
+    if people != PEOPLE_IN_BOXES:  # the boxes are the server's to tell
+        boxes = cropped["BOXES"] = "CANDIDATES"
+        given |= same("BOXES", "SCORES")
+    collected = {"BOXES": boxes, "SCORES": "CANDIDATE_SCORES", "REGIONS": regions, "POSES": "POSES"}
     return [
-        Step("crop_people", people, given if people == IN_BOXES else (*given, "BOXES=CANDIDATES")),
-        Step(pose.name, (f"INPUT__0={crops}", f"INPUT__1={regions}"), ("OUTPUT__0=POSES",)),
-        Step(
-            "collect_people",
-            (f"BOXES={boxes}", "SCORES=CANDIDATE_SCORES", f"REGIONS={regions}", "POSES"),
-            ("KEYPOINTS", "POSE_SCORES", "KEPT_INDICES", *(() if people == IN_BOXES else ("BOXES", "SCORES"))),
-        ),
+        Step("crop_people", people, cropped),
+        Step(pose.name, {"INPUT__0": crops, "INPUT__1": regions}, {"OUTPUT__0": "POSES"}),
+        Step("collect_people", collected, given),
     ]
 
 
-def _masks_of_people(detector: Network, parts: Network, kept: tuple[str, ...] = ()) -> list[Step]:
-    """kept: `KEPT_INDICES`, where the pose network has a say in who is there."""
-    crops, regions = t.crops(parts.input_size)[0], t.regions(parts.input_size)[0]
+def _masks_of_people(detector: Network, parts: Network, kept: Mapping[str, str]) -> list[Step]:
+    """kept: KEPT_INDICES, where the pose network has a say in who is there."""
+    crops, regions = t.crops(parts.input_size).name, t.regions(parts.input_size).name
     return [
         *_detected(detector),
-        Step("decode_image", ("IMAGE",), ("SIZE",)),
-        Step("crop_people", IN_DETECTIONS, (crops, regions)),
-        Step(parts.name, (f"INPUT__0={crops}",), ("OUTPUT__0=PARTS",)),
-        Step("paste_masks", ("PARTS", f"REGIONS={regions}", "SIZE", *kept), ("MASK", "MASK_PNG", "INSTANCE_IDS")),
+        Step("decode_image", same("IMAGE"), same("SIZE")),
+        Step("crop_people", DETECTED_PEOPLE, same(crops, regions)),
+        Step(parts.name, {"INPUT__0": crops}, {"OUTPUT__0": "PARTS"}),
+        Step(
+            "paste_masks",
+            {"PARTS": "PARTS", "REGIONS": regions, "SIZE": "SIZE", **kept},
+            same("MASK", "MASK_PNG", "INSTANCE_IDS"),
+        ),
     ]
 
 
 def _of_image(network: Network, output: str) -> list[Step]:
     """A network that sees the whole image."""
-    image = t.fitted(network.input_size, network.fit)[0][0]
+    image = t.resized(network.input_size, network.resize_mode).name
     return [
-        Step("decode_image", ("IMAGE",), ("PIXELS", "SIZE")),
-        Step("resize_image", ("PIXELS",), (image,)),
-        Step(network.name, (f"INPUT__0={image}",), (f"OUTPUT__0={output}",)),
+        Step("decode_image", same("IMAGE"), same("PIXELS", "SIZE")),
+        Step("resize_image", same("PIXELS"), same(image)),
+        Step(network.name, {"INPUT__0": image}, {"OUTPUT__0": output}),
     ]
 
 
-def _mask(detector: Network, parts: Network, kept: tuple[str, ...] = ()) -> list[Step]:
+def _mask(detector: Network, parts: Network, kept: Mapping[str, str] | None = None) -> list[Step]:
     """The mask of the whole image, in the way in which the network was trained."""
-    if parts.view == "person":
-        return _masks_of_people(detector, parts, kept)
-    regions = t.regions(parts.input_size)[0]
+    if parts.trained_on == "person":
+        return _masks_of_people(detector, parts, kept or {})
+    regions = t.regions(parts.input_size).name
     return [
         *_of_image(parts, "PARTS"),
-        Step("resize_image", ("PIXELS",), (regions,)),
-        Step("paste_masks", ("PARTS", f"REGIONS={regions}", "SIZE"), ("MASK", "MASK_PNG")),
+        Step("resize_image", same("PIXELS"), same(regions)),
+        Step("paste_masks", {"PARTS": "PARTS", "REGIONS": regions, "SIZE": "SIZE"}, same("MASK", "MASK_PNG")),
     ]
 
 
-def _masks(parts: Network, of_people: bool) -> list[Tensor]:
+def _mask_outputs(of_people: bool) -> list[TensorSpec]:
     return [t.MASK, t.MASK_PNG, *([t.INSTANCE_IDS] if of_people else [])]
 
 
-def detector_ensembles(detector: Network, suffix: str = "") -> list[Ensemble]:
+def _labels(installed: Installed) -> dict[str, str]:
+    """The ensemble's parameters that explain keypoints or classes to clients."""
+    network = installed.network
+    labels = {network.record.set_parameter: str(network.labels)}
+    if installed.keypoint_table is not None:
+        labels["keypoint_table"] = json.dumps(installed.keypoint_table)
+    return labels
+
+
+def _detector_ensembles(repository: Repository, installed: Installed, suffix: str) -> list[Ensemble]:
     """Nobody is cut out: of the image `crop_people` gets the size alone."""
-    size = Step("decode_image", ("IMAGE",), ("SIZE",))
-    people = Step("crop_people", ("SIZE", "DETECTIONS", "SCALE"), ("BOXES", "SCORES", "PEOPLE_FOUND"))
-    steps = [*_detected(detector), size, people]
+    size = Step("decode_image", same("IMAGE"), same("SIZE"))
+    people = Step("crop_people", same("SIZE", "DETECTIONS", "SCALE"), same("BOXES", "SCORES", "PEOPLE_FOUND"))
+    steps = [*_detected(installed.network), size, people]
     return [Ensemble(f"detect{suffix}", [t.IMAGE], [t.BOXES, t.SCORES, t.PEOPLE_FOUND], steps)]
 
 
-def _pose(pose: Installed) -> tuple[list[Tensor], dict[str, str]]:
-    """The outputs that tell of keypoints, and what explains them to clients."""
-    network = pose.network
-    labels = {"keypoint_set": str(network.labels)}
-    if pose.keypoint_table is not None:
-        labels["keypoint_table"] = json.dumps(pose.keypoint_table)
-    return [("KEYPOINTS", "FP32", [-1, network.outputs, 3]), t.POSE_SCORES], labels
-
-
-def pose_ensembles(detector: Network, pose: Installed, suffix: str = "") -> list[Ensemble]:
+def _pose_ensembles(repository: Repository, installed: Installed, suffix: str) -> list[Ensemble]:
     """With the detector, in boxes of the client's, and in the whole image as one box."""
-    keypoints, labels = _pose(pose)
-    decode = Step("decode_image", ("IMAGE",), ("PIXELS",))
-    count = Step("crop_people", IN_DETECTIONS, ("PEOPLE_FOUND",))
-    detected = [*_detected(detector), count, *_keypoints(pose.network, IN_DETECTIONS)]
-    in_boxes, in_image = ([decode, *_keypoints(pose.network, people)] for people in (IN_BOXES, IN_IMAGE))
+    pose, labels = installed.network, _labels(installed)
+    keypoints = [TensorSpec("KEYPOINTS", "FP32", (-1, pose.outputs, 3)), t.POSE_SCORES]
+    decode = Step("decode_image", same("IMAGE"), same("PIXELS"))
+    count = Step("crop_people", DETECTED_PEOPLE, same("PEOPLE_FOUND"))
+    detected = [*_detected(repository.detector_of(installed)), count, *_keypoints(pose, DETECTED_PEOPLE)]
+    in_boxes, in_image = ([decode, *_keypoints(pose, people)] for people in (PEOPLE_IN_BOXES, WHOLE_IMAGE))
     found = [t.BOXES, t.SCORES, *keypoints, t.PEOPLE_FOUND]
     return [
         Ensemble(f"pose{suffix}", [t.IMAGE], found, detected, labels),
@@ -153,74 +156,66 @@ def pose_ensembles(detector: Network, pose: Installed, suffix: str = "") -> list
     ]
 
 
-def parts_ensembles(detector: Network, parts: Network, suffix: str = "") -> list[Ensemble]:
+def _parts_ensembles(repository: Repository, installed: Installed, suffix: str) -> list[Ensemble]:
     """`parts_of_people` cuts people out and pastes their parts; `parts` is the same, or the whole image at once, as the
     network was trained."""
-    labels = {"class_set": str(parts.labels)}
-    whole, people = _mask(detector, parts), _masks_of_people(detector, parts)
+    parts, labels, detector = installed.network, _labels(installed), repository.detector_of(installed)
+    whole, people = _mask(detector, parts), _masks_of_people(detector, parts, {})
     return [
-        Ensemble(f"parts{suffix}", [t.IMAGE], _masks(parts, parts.view == "person"), whole, labels),
-        Ensemble(f"parts_of_people{suffix}", [t.IMAGE], _masks(parts, True), people, labels),
+        Ensemble(f"parts{suffix}", [t.IMAGE], _mask_outputs(parts.trained_on == "person"), whole, labels),
+        Ensemble(f"parts_of_people{suffix}", [t.IMAGE], _mask_outputs(True), people, labels),
     ]
 
 
-def people_ensembles(detector: Network, pose: Installed, parts: Network) -> list[Ensemble]:
+def _people_ensemble(repository: Repository) -> Ensemble:
     """Boxes, keypoints and parts: one decoding, one detection, the networks side by side."""
-    (whole,) = (e for e in pose_ensembles(detector, pose) if e.name == "pose")
-    outputs = [*whole.outputs, *_masks(parts, parts.view == "person")]
-    steps = [*whole.steps, *_mask(detector, parts, ("KEPT_INDICES",))]
-    return [Ensemble("people", [t.IMAGE], outputs, steps, whole.parameters | {"class_set": str(parts.labels)})]
+    pose, parts = repository.chosen("pose"), repository.chosen("parts")
+    (whole,) = (e for e in _pose_ensembles(repository, pose, "") if e.name == "pose")
+    outputs = [*whole.outputs, *_mask_outputs(parts.network.trained_on == "person")]
+    steps = [*whole.steps, *_mask(repository.detector_of(pose), parts.network, same("KEPT_INDICES"))]
+    return Ensemble("people", [t.IMAGE], outputs, steps, {**whole.parameters, **_labels(parts)})
 
 
-# Task -> what the network answers, and that at the size of the image.
-MAPS = {
-    "depth": (t.DEPTH_MAP, t.DEPTH),
-    "normals": (t.NORMAL_MAP, t.NORMALS),
-    "pointmap": (t.POINT_MAP, t.POINTS),
-    "matting": (t.MATTE_MAP, t.MATTE),
-}
-OF_PEOPLE = {"depth": t.DEPTH_OF_PEOPLE, "normals": t.NORMALS_OF_PEOPLE}
-
-
-def map_ensembles(detector: Network, parts: Network, network: Network, suffix: str = "") -> list[Ensemble]:
-    """A map of the whole image; depth and normals also of what the parts network says are people."""
-    raw, whole = (tensor[0] for tensor in MAPS[network.task])
-    takes: tuple[str, ...] = (raw, "SIZE")
-    steps = _of_image(network, raw)
-    if network.fit == "pad":
-        bounds = t.fitted(network.input_size, network.fit)[1][0]
-        takes = (*takes, f"BOUNDS={bounds}")
-        steps.append(Step("resize_image", ("PIXELS",), (bounds,)))
-    steps.append(Step("resize_maps", takes, (whole,)))
-    outputs = [MAPS[network.task][1]]
-    if network.task in OF_PEOPLE:
-        of_people = OF_PEOPLE[network.task]
-        steps += [*_mask(detector, parts), Step("resize_maps", (*takes, "MASK"), (of_people[0],))]
-        outputs.append(of_people)
+def _map_ensembles(repository: Repository, installed: Installed, suffix: str) -> list[Ensemble]:
+    """A map of the whole image; where the task offers that, also of what the parts network says are people."""
+    network, maps = installed.network, installed.network.record.maps
+    assert maps is not None
+    inputs = same(maps.network.name, "SIZE")
+    steps = _of_image(network, maps.network.name)
+    if network.resize_mode == "pad":
+        bounds = t.placed(network.input_size, network.resize_mode).name
+        inputs["BOUNDS"] = bounds
+        steps.append(Step("resize_image", same("PIXELS"), same(bounds)))
+    steps.append(Step("resize_maps", inputs, same(maps.image.name)))
+    outputs = [maps.image]
+    if maps.of_people:
+        parts = repository.chosen("parts")
+        steps += _mask(repository.detector_of(parts), parts.network)
+        steps.append(Step("resize_maps", {**inputs, "MASK": "MASK"}, same(maps.of_people.name)))
+        outputs.append(maps.of_people)
     return [Ensemble(f"{network.task}{suffix}", [t.IMAGE], outputs, steps)]
 
 
-def feature_ensembles(network: Network, suffix: str = "") -> list[Ensemble]:
-    steps = [*_of_image(network, "FEATURE_MAP"), Step("pool_features", ("FEATURE_MAP",), ("FEATURES", "POOLED"))]
+def _feature_ensembles(repository: Repository, installed: Installed, suffix: str) -> list[Ensemble]:
+    pool = Step("pool_features", same("FEATURE_MAP"), same("FEATURES", "POOLED"))
+    steps = [*_of_image(installed.network, "FEATURE_MAP"), pool]
     return [Ensemble(f"features{suffix}", [t.IMAGE], [t.FEATURES, t.POOLED], steps)]
+
+
+# Of tasks that are more than a map of the whole image.
+BUILDERS: dict[str, Callable[[Repository, Installed, str], list[Ensemble]]] = {
+    "detector": _detector_ensembles,
+    "pose": _pose_ensembles,
+    "parts": _parts_ensembles,
+    "features": _feature_ensembles,
+}
 
 
 def ensembles(repository: Repository) -> list[Ensemble]:
     """`pose` is the default network, `pose.NAME` a certain one."""
-    detector, parts = repository.default("detector"), repository.default("parts")
-    found = people_ensembles(detector, repository.networks[repository.defaults["pose"]], parts)
+    found = [_people_ensemble(repository)]
     for suffix, installed in _named(repository):
-        network = installed.network
-        if network.task == "detector":
-            found += detector_ensembles(network, suffix)
-        elif network.task == "pose":
-            found += pose_ensembles(detector, installed, suffix)
-        elif network.task == "parts":
-            found += parts_ensembles(detector, network, suffix)
-        elif network.task == "features":
-            found += feature_ensembles(network, suffix)
-        else:
-            found += map_ensembles(detector, parts, network, suffix)
+        found += BUILDERS.get(installed.network.task, _map_ensembles)(repository, installed, suffix)
     return found
 
 
@@ -229,7 +224,7 @@ def _named(repository: Repository) -> Iterator[tuple[str, Installed]]:
     networks only where nothing else would lead to them."""
     for task in TASKS:
         if task in repository.defaults:
-            yield "", repository.networks[repository.defaults[task]]
+            yield "", repository.chosen(task)
         for installed in repository.of_task(task):
             name = installed.network.name
             if installed.network.family != "demo" or repository.defaults[task] != name:

@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from poseserve.deployment import FORMATS
+from poseserve.errors import InputError
 from poseserve.export.torchscript import export
 from poseserve.networks import build
 from poseserve.repository.config import model_names, write_configs
@@ -69,7 +70,7 @@ def _refuse_shared_names(repository: Repository) -> None:
     """Triton serves none of two models that have one name."""
     counts = Counter(model_names(repository))
     if shared := [name for name in repository.networks if counts[name] > 1]:
-        raise ValueError(f"{', '.join(shared)}: a step or an ensemble has that name, choose another for the network")
+        raise InputError(f"{', '.join(shared)}: a step or an ensemble has that name, choose another for the network")
 
 
 def exporter(format: str) -> Callable[[nn.Module, tuple[Tensor, ...], Path], float]:
@@ -80,7 +81,7 @@ def exporter(format: str) -> Callable[[nn.Module, tuple[Tensor, ...], Path], flo
         from poseserve.export.onnx import export_onnx
     except ImportError as error:
         hint = f"pip install 'poseserve[{format}]'"
-        raise ValueError(f"--format {format} needs more packages ({error}): {hint}") from error
+        raise InputError(f"--format {format} needs more packages ({error}): {hint}") from error
     return export_onnx
 
 

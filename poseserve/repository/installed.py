@@ -9,10 +9,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from poseclient.keypoints import add_keypoint_set
 from poseserve.catalogue import CATALOGUE, Network
 from poseserve.deployment import FORMATS, MAX_INSTANCES, Deployment
+from poseserve.errors import InputError
 from poseserve.repository.folders import FOLDERS, ROOT
 
 STATE = "networks.json"
@@ -33,10 +35,11 @@ class Installed:
 
     network: Network
     deployment: Deployment = field(default_factory=Deployment)
-    keypoint_table: dict | None = None
+    keypoint_table: dict[str, Any] | None = None
 
     @property
     def max_batch_size(self) -> int:
+        """Rows in one execution: people of one image for networks that look at people."""
         return self.deployment.max_people if self.network.labels else self.network.max_batch_size
 
 
@@ -55,58 +58,82 @@ class Repository:
     def __post_init__(self) -> None:
         for name, count in self.steps.items():
             if name not in STEPS:
-                raise ValueError(f"there is no step {name!r}, there are {', '.join(STEPS)}")
+                raise InputError(f"there is no step {name!r}, there are {', '.join(STEPS)}")
             if not 1 <= count <= MAX_INSTANCES:
-                raise ValueError(f"{count} instances of {name}, must be 1 to {MAX_INSTANCES}")
+                raise InputError(f"{count} instances of {name}, must be 1 to {MAX_INSTANCES}")
 
     @property
     def folders(self) -> tuple[Path, Path, Path]:
+        """The repositories of networks, steps and ensembles."""
         models, steps, ensembles = (self.root / name for name in FOLDERS)
         return models, steps, ensembles
 
     def of_task(self, task: str) -> list[Installed]:
+        """The installed networks of a task, in the order in which they came."""
         return [i for i in self.networks.values() if i.network.task == task]
 
+    def chosen(self, task: str) -> Installed:
+        """What the ensembles of `task` mean."""
+        return self.networks[self.defaults[task]]
+
     def default(self, task: str) -> Network:
-        """The network that the ensembles of `task` mean."""
-        return self.networks[self.defaults[task]].network
+        """The network of `chosen`."""
+        return self.chosen(task).network
+
+    def detector_of(self, installed: Installed) -> Network:
+        """The detector that finds what this network looks at: its own, or the default."""
+        return self.networks[installed.deployment.detector or self.defaults["detector"]].network
 
     def model_file(self, name: str) -> Path:
+        """The file that Triton serves for the network `name`."""
         return self.folders[0] / name / "1" / FORMATS[self.networks[name].deployment.format]
 
     def with_network(self, installed: Installed) -> Repository:
-        """The first network of a task becomes its default. Raises ValueError when another network has other keypoints
-        under the same name."""
+        """The first network of a task becomes its default. Raises InputError when another network has other keypoints
+        under the same name, and when the detector that it names is not installed."""
         name, task, labels = installed.network.name, installed.network.task, installed.network.labels
+        self._check_detector(installed)
         for other in self.of_task("pose"):
             if other.network.name == name or other.network.labels != labels:
                 continue
             if other.keypoint_table != installed.keypoint_table:
-                raise ValueError(f"{other.network.name} has other keypoints under the name {labels}: rename the file")
+                raise InputError(f"{other.network.name} has other keypoints under the name {labels}: rename the file")
         defaults = dict(self.defaults)
         defaults.setdefault(task, name)
         return replace(self, networks={**self.networks, name: installed}, defaults=defaults)
 
     def without(self, name: str) -> Repository:
-        """Raises ValueError when there is no such network, or a default."""
+        """Raises InputError when there is no such network, when it is a default, or another network's detector."""
         if name not in self.networks:
-            raise ValueError(f"{name} is not installed; installed are {', '.join(self.networks)}")
+            raise InputError(f"{name} is not installed; installed are {', '.join(self.networks)}")
         for task, default in self.defaults.items():
             if default == name:
-                raise ValueError(
+                raise InputError(
                     f"{name} is what `{task}` means: choose another first, `poseserve default {task} NAME`"
                 )
+        if users := [n for n, i in self.networks.items() if i.deployment.detector == name]:
+            raise InputError(f"{name} is the detector of {', '.join(users)}: remove or add these again first")
         return replace(self, networks={n: i for n, i in self.networks.items() if n != name})
 
+    def _check_detector(self, installed: Installed) -> None:
+        network, detector = installed.network, installed.deployment.detector
+        if not detector:
+            return
+        if network.record.labels is None:
+            raise InputError(f"{network.name}: a {network.task} network looks at whole images: it takes no detector")
+        detectors = [i.network.name for i in self.of_task("detector")]
+        if detector not in detectors:
+            raise InputError(f"detector {detector} is not installed; there are {', '.join(detectors)}")
+
     def with_default(self, task: str, name: str) -> Repository:
-        """Raises ValueError when `name` is not installed or does not do `task`."""
+        """Raises InputError when `name` is not installed or does not do `task`."""
         able = [i.network.name for i in self.of_task(task)]
         if name not in able:
-            raise ValueError(f"{name} is no installed network for {task!r}; there are {', '.join(able) or 'none'}")
+            raise InputError(f"{name} is no installed network for {task!r}; there are {', '.join(able) or 'none'}")
         return replace(self, defaults={**self.defaults, task: name})
 
     def with_steps(self, instances: Mapping[str, int]) -> Repository:
-        """Raises ValueError for a step that there is not and for a number that cannot be."""
+        """Raises InputError for a step that there is not and for a number that cannot be."""
         wanted = {**self.steps, **instances}
         return replace(self, steps={name: n for name, n in wanted.items() if n != STEPS.get(name)})
 
@@ -118,19 +145,19 @@ class Repository:
 
 
 def read_repository(root: Path = ROOT) -> Repository:
-    """Raises ValueError when networks.json is missing or says what cannot be."""
+    """Raises InputError when networks.json is missing or says what cannot be."""
     path = root / FOLDERS[0] / STATE
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         networks = {name: _installed(name, entry) for name, entry in state["networks"].items()}
         return Repository(root, networks, state["defaults"], state.get("steps", {}))
     except FileNotFoundError:
-        raise ValueError(f"{root} holds no {FOLDERS[0]}/{STATE}: give the folder of a poseserve checkout") from None
+        raise InputError(f"{root} holds no {FOLDERS[0]}/{STATE}: give the folder of a poseserve checkout") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
 
 
-def _entry(installed: Installed) -> dict:
+def _entry(installed: Installed) -> dict[str, Any]:
     """Of networks.json: what differs from the defaults, and the whole network unless the catalogue knows it."""
     usual = Deployment()
     deployment = {
@@ -138,7 +165,7 @@ def _entry(installed: Installed) -> dict:
         for f in fields(Deployment)
         if getattr(installed.deployment, f.name) != getattr(usual, f.name)
     }
-    entry: dict = {"deployment": deployment} if deployment else {}
+    entry: dict[str, Any] = {"deployment": deployment} if deployment else {}
     if CATALOGUE.get(installed.network.name) != installed.network:
         entry["network"] = {k: v for k, v in asdict(installed.network).items() if k != "checkpoint"}
     if installed.keypoint_table is not None:
@@ -146,7 +173,7 @@ def _entry(installed: Installed) -> dict:
     return entry
 
 
-def _installed(name: str, entry: dict) -> Installed:
+def _installed(name: str, entry: dict[str, Any]) -> Installed:
     table = entry.get("keypoint_table")
     if table is not None:
         add_keypoint_set(entry["network"]["labels"], table)
@@ -155,6 +182,6 @@ def _installed(name: str, entry: dict) -> Installed:
     elif name in CATALOGUE:
         network = CATALOGUE[name]
     else:
-        raise ValueError(f"{name} is neither in the catalogue nor described here")
+        raise InputError(f"{name} is neither in the catalogue nor described here")
     options = entry.get("deployment", {})
     return Installed(network, Deployment(**{**options, "gpus": tuple(options.get("gpus", ()))}), table)

@@ -59,6 +59,7 @@ def library_problem() -> str | None:
 
 
 def main() -> int:
+    """Print the interpreter, and what it lacks; the exit code."""
     problem = version_problem()
     if problem is None and find_spec("ensurepip") is None:
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"

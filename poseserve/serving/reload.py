@@ -18,7 +18,7 @@ from poseserve.repository.installed import Repository
 LOAD_SECONDS = 600.0  # weights of gigabytes
 
 
-def tell_server(address: str, repository: Repository) -> None:
+def reload(address: str, repository: Repository) -> None:
     """Let the server serve what the repository holds, whatever it was told of before.
 
     It is asked to load everything, and passes over what it has loaded as it lies there; then it unloads what is gone.
@@ -32,7 +32,7 @@ def tell_server(address: str, repository: Repository) -> None:
 
 
 def left_over(address: str) -> list[str]:
-    """The models that the server still has, though their folders are gone. address and errors as in `tell_server`."""
+    """The models that the server still has, though their folders are gone. address and errors as in `reload`."""
     with _client(address) as client:
         return _gone(client)
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from poseserve.errors import ServerError
 from poseserve.serving import interpreter, supervisor
@@ -44,7 +44,8 @@ class Server:
 
     Port 0 picks a free one. `log_level` is one of LOG_LEVELS; Triton's log goes to `log_file`, else to a temporary file
     that stop() removes. Without `exit_on_error` models that fail to load are left out and do not stop the start. `say`
-    is told what a start waits for that makes no progress. Triton does not outlive this process, however it ends.
+    is told what a start waits for that makes no progress. Without `drain`, stop() ends Triton at once, which saves
+    seconds, and what is in flight is lost. Triton does not outlive this process, however it ends.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Server:
         log_file: Path | None = None,
         exit_on_error: bool = True,
         say: Callable[[str], None] = _to_stderr,
+        drain: bool = True,
     ) -> None:
         if log_level not in LOG_LEVELS:
             raise ValueError(f"log level {log_level!r}, must be one of {', '.join(LOG_LEVELS)}")
@@ -69,8 +71,9 @@ class Server:
         self._wanted_log_file = log_file
         self._exit_on_error = exit_on_error
         self._say = say
+        self._drain = drain
         self._workspace: Path | None = None
-        self._keeper: subprocess.Popen[bytes] | None = None
+        self._supervisor: subprocess.Popen[bytes] | None = None
         self._pid = 0
 
     def __enter__(self) -> Server:
@@ -82,25 +85,29 @@ class Server:
 
     @property
     def http_url(self) -> str:
+        """host:port of the HTTP API."""
         return self._url("http")
 
     @property
     def grpc_url(self) -> str:
+        """host:port of the gRPC API."""
         return self._url("grpc")
 
     @property
     def metrics_url(self) -> str:
+        """host:port of the Prometheus metrics."""
         return self._url("metrics")
 
     @property
     def pid(self) -> int:
         """Triton's process id; it leads a process group of its own, with the processes of Python models."""
-        if self._keeper is None:
+        if self._supervisor is None:
             raise ServerError("the server is not started")
         return self._pid
 
     @property
     def log_file(self) -> Path:
+        """Where Triton writes its log."""
         if self._wanted_log_file is not None:
             return self._wanted_log_file
         if self._workspace is None:
@@ -113,9 +120,9 @@ class Server:
             raise ServerError("the server is already started")
         self._workspace = Path(tempfile.mkdtemp(prefix="poseserve-"))
         try:
-            self._keeper = self._launch(self._workspace)
-            self._pid = self._told(self._keeper)
-            self._await_ready(self._keeper)
+            self._supervisor = self._launch(self._workspace)
+            self._pid = self._told(self._supervisor)
+            self._await_ready(self._supervisor)
             self._lower_log_level()
         except BaseException:
             self._kill()
@@ -124,28 +131,30 @@ class Server:
 
     def wait(self) -> int:
         """Block until Triton ends by itself; its exit code, or minus the signal that ended it. Call it once."""
-        if self._keeper is None:
+        if self._supervisor is None:
             raise ServerError("the server is not started")
-        assert self._keeper.stdout is not None
+        assert self._supervisor.stdout is not None
         # In turns: a signal that the kernel hands to another thread does not end a read of this one.
-        while not select.select([self._keeper.stdout], [], [], SIGNAL_SECONDS)[0]:
+        while not select.select([self._supervisor.stdout], [], [], SIGNAL_SECONDS)[0]:
             pass
-        return self._told(self._keeper)
+        return self._told(self._supervisor)
 
     def stop(self) -> None:
         """Let Triton finish what is in flight, end it, remove what it left; no effect when not started."""
-        if self._keeper is not None:
-            with self._keeper:  # closes its standard input and waits for its end
-                self._keeper = None
+        if not self._drain:
+            self._kill()
+        if self._supervisor is not None:
+            with self._supervisor:  # closes its standard input and waits for its end
+                self._supervisor = None
         if self._workspace is not None:
-            shutil.rmtree(self._workspace, ignore_errors=True)  # the keeper removed it, unless it never ran
+            shutil.rmtree(self._workspace, ignore_errors=True)  # the supervisor removed it, unless it never ran
             self._workspace = None
 
     def _kill(self) -> None:
-        """Nothing is in flight yet, and a Triton that waits for a process that never comes would not end in order."""
-        if self._keeper is not None and self._keeper.stdin is not None:
+        """End Triton at once: one that waits for a process that never comes would not end in order."""
+        if self._supervisor is not None and self._supervisor.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
-                self._keeper.stdin.write(supervisor.KILL)
+                self._supervisor.stdin.write(supervisor.KILL)
 
     def log_tail(self) -> str:
         """The last lines of Triton's log."""
@@ -224,12 +233,17 @@ class Server:
                 connection.getresponse().read()
 
     def _told(self, process: subprocess.Popen[bytes]) -> int:
-        """The next number that the keeper writes; ServerError when it was killed."""
+        """The next number that the supervisor writes; ServerError when it was killed."""
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             raise ServerError(f"the process that runs Triton was killed\n{self.log_tail()}")
         return int(line)
+
+
+def scratch_server(repositories: Sequence[Path], **options: Any) -> Server:
+    """A server for measurements and tests: on free ports, and ended at once. options: as those of Server."""
+    return Server(repositories, http_port=0, grpc_port=0, metrics_port=0, drain=False, **options)
 
 
 def find_triton(workspace: Path) -> Installation:
@@ -281,8 +295,11 @@ def _assemble(wheel: Path, workspace: Path) -> tuple[str, Path]:
         executables.append(binary)
     for executable in executables:
         executable.chmod(0o755)
-    for backend in BACKENDS.iterdir():
-        (backends / backend.name).symlink_to(backend, target_is_directory=True)
+    for model in BACKENDS.glob("*/model.py"):  # Python looks for modules in the folder of the backend only
+        folder = backends / model.parent.name
+        folder.mkdir()
+        for file in (model, BACKENDS / "batching.py"):
+            (folder / file.name).symlink_to(file)
     return str(binary), backends
 
 

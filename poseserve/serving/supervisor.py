@@ -1,4 +1,4 @@
-"""Runs Triton for a parent that may be killed at any moment: `python keeper.py WORKSPACE COMMAND...`.
+"""Runs Triton for a parent that may be killed at any moment: `python supervisor.py WORKSPACE COMMAND...`.
 
 Triton ends when standard input does: the parent closes it to stop Triton, the kernel when the parent dies. KILL,
 written there before, ends it at once. Whatever the reason, its Python processes, its shared memory and WORKSPACE go
@@ -21,6 +21,7 @@ KILL = b"kill\n"
 
 
 def main(workspace: Path, command: list[str]) -> None:
+    """Run Triton to its end, and clean up after it."""
     triton = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -42,11 +43,13 @@ def main(workspace: Path, command: list[str]) -> None:
 
 
 def tell(number: int) -> None:
+    """Write a line for the parent, which may be gone."""
     with contextlib.suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), f"{number}\n".encode())
 
 
 def stop_with_parent(pid: int, ended: threading.Event) -> None:
+    """End Triton when standard input does."""
     if sys.stdin.buffer.read() == KILL:
         os.kill(pid, signal.SIGKILL)
         return

@@ -204,7 +204,8 @@ def _read_export(path: Path) -> Mapping[str, Any]:
 
 def _exported(data: bytes, entry: dict[str, Any]) -> Tensor:
     if entry["use_pickle"]:
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        tensor: Tensor = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        return tensor
     meta = entry["tensor_meta"]
     sizes, strides = ([n["as_int"] for n in meta[key]] for key in ("sizes", "strides"))
     flat = torch.frombuffer(bytearray(data), dtype=EXPORT_DTYPES[meta["dtype"]])

@@ -6,6 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from poseserve.families.outputs import StrideHeatmaps
+from poseserve.networks.contracts import PoseContract
+from tests.backends.graphs import Corners
+
+
+@pytest.fixture(scope="session")
+def contract() -> PoseContract:
+    return PoseContract(Corners(), StrideHeatmaps(), 3, chunk=2)
+
 
 @pytest.fixture(scope="session")
 def write_model() -> Callable[..., Path]:

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
-import onnx
-import onnx.parser
 import pytest
 import torch
 from google.protobuf import json_format, text_format
-from torch import nn
-from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.grpc import InferenceServerClient, InferRequestedOutput
 from tritonclient.grpc import model_config_pb2 as pb
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from tritonclient.utils import InferenceServerException
 
 from poseserve.catalogue import Network
 from poseserve.deployment import Deployment
 from poseserve.export.onnx import export_onnx
-from poseserve.networks.contracts import PoseContract, StrideHeatmaps
+from poseserve.networks.contracts import PoseContract
 from poseserve.repository import config
 from poseserve.repository.installed import Installed
-from poseserve.serving.server import BACKENDS, Server
+from poseserve.serving.server import BACKENDS, scratch_server
+from tests.backends.graphs import DIFFERENCE, NEGATIVE, OF_DIFFERENCE, X, Y, copies, write_graph
+from tests.backends.inference import concurrently, inputs_of
 
 TYPES = {
     "BOOL": ("bool", np.bool_),
@@ -45,14 +43,10 @@ TYPES = {
 BATCHES = "max_batch_size: 8 "
 MERGED = BATCHES + "dynamic_batching { preferred_batch_size: 4 max_queue_delay_microseconds: 20000000 } "
 PAIRED = BATCHES + "dynamic_batching { preferred_batch_size: 2 max_queue_delay_microseconds: 200000 } "
-DIFFERENCE = "(float[n, 2] x, float[n, 2] y) => (float[n, 2] d, float[n, 2] s) { d = Sub(x, y) s = Add(x, y) }"
-NEGATIVE = "(float[n, 2] x) => (float[n, 2] y) { y = Neg(x) }"
 PICKED = """(float[n, 2] x, int64[n, 1] i) => (float[n, 2] y) {
     across = Constant <value_ints = [1]> () rows = Squeeze(i, across) y = Gather(x, rows) }"""
 FIRST_ROW = """(float[n, 2] x) => (float[m, 2] y) {
     first = Constant <value = bool[1] {1}> () y = Compress <axis = 0> (x, first) }"""
-X = 'input { name: "x" data_type: TYPE_FP32 dims: 2 } '
-Y = 'output { name: "y" data_type: TYPE_FP32 dims: 2 } '
 PARAMETERS = "".join(
     f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }} '
     for key, value in {
@@ -142,51 +136,26 @@ REFUSED = {
 
 
 def write(repository: Path, name: str, rest: str, graph: str | None, file: str = "model.onnx") -> Path:
-    """A model's folder; returns the path of its file, which there is only with a graph."""
-    path = repository / name / "1" / file
-    path.parent.mkdir(parents=True)
-    text = f'name: "{name}" backend: "onnxruntime" platform: "onnxruntime_onnx" {rest}'
-    (repository / name / "config.pbtxt").write_text(text, encoding="utf-8")
-    if graph is not None:
-        model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> graph {graph}')
-        onnx.save_model(model, str(path))
-    return path
-
-
-class Corners(nn.Module):
-    """Three heatmaps, [B, 3, 8, 6] from [B, 3, 32, 24]: the means of cells of 4 pixels, of each colour."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.avg_pool2d(x, 4)
-
-
-@pytest.fixture(scope="module")
-def contract() -> PoseContract:
-    return PoseContract(Corners(), StrideHeatmaps(), 3, chunk=2)
+    config = f'name: "{name}" backend: "onnxruntime" platform: "onnxruntime_onnx" {rest}'
+    return write_graph(repository, config, graph, file)
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, contract: PoseContract) -> Iterator[SimpleNamespace]:
     """A server of sound and of refused models: its client, states (name -> state and reason) and log."""
     repository = tmp_path_factory.mktemp("repository")
-    both = X + X.replace('"x"', '"y"') + Y.replace('"y"', '"s"') + Y.replace('"y"', '"d"')
-    write(repository, "merged", MERGED + both + PARAMETERS + ACCELERATED, DIFFERENCE)
+    write(repository, "merged", MERGED + OF_DIFFERENCE + PARAMETERS + ACCELERATED, DIFFERENCE)
     picked = X + 'input { name: "i" data_type: TYPE_INT64 dims: 1 } ' + Y + 'default_model_filename: "picked.onnx"'
     write(repository, "picked", PAIRED + picked, PICKED, "picked.onnx")
     write(repository, "first_row", PAIRED + X + Y, FIRST_ROW)
-    every = [
-        f'{kind} {{ name: "{kind}_{t}" data_type: TYPE_{t} dims: -1 }}' for kind in ("input", "output") for t in TYPES
-    ]
-    tensors = [", ".join(f"{t}[n_{n}] {kind}_{n}" for n, (t, _) in TYPES.items()) for kind in ("input", "output")]
-    copies = " ".join(f"output_{t} = Identity(input_{t})" for t in TYPES)
-    write(repository, "types", " ".join(every), f"({tensors[0]}) => ({tensors[1]}) {{ {copies} }}")
+    write(repository, "types", *copies({name: kind for name, (kind, _) in TYPES.items()}))
     for name, (rest, graph, _) in REFUSED.items():
         path = write(repository, name, rest, graph)
         if name == "corrupt":
             path.write_bytes(path.read_bytes()[:-20])
     _install(repository, contract)
     log = tmp_path_factory.mktemp("log") / "triton.log"
-    with Server([repository], http_port=0, grpc_port=0, metrics_port=0, exit_on_error=False, log_file=log) as server:
+    with scratch_server([repository], exit_on_error=False, log_file=log) as server:
         client = InferenceServerClient(server.grpc_url)
         states = {m.name: (m.state, m.reason) for m in client.get_model_repository_index().models}
         yield SimpleNamespace(client=client, states=states, log=log.read_text())
@@ -206,40 +175,13 @@ def _install(repository: Path, contract: PoseContract) -> None:
     (repository / "whole" / "warmup" / config.WARMUP_REGION).write_bytes(example[1].numpy().tobytes())
 
 
-def _inputs(arrays: dict[str, np.ndarray]) -> list[InferInput]:
-    inputs = []
-    for name, array in arrays.items():
-        inputs.append(InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype)))
-        inputs[-1].set_data_from_numpy(array)
-    return inputs
-
-
-def _concurrently(client: InferenceServerClient, model: str, requests: list[dict[str, np.ndarray]]) -> list:
-    """Send all requests at once; each one's result, or its error."""
-    answers: list = [None] * len(requests)
-    done = threading.Semaphore(0)
-
-    def receive(i: int):
-        def callback(result, error) -> None:
-            answers[i] = error or result
-            done.release()
-
-        return callback
-
-    for i, request in enumerate(requests):
-        client.async_infer(model, _inputs(request), receive(i))
-    for _ in requests:
-        assert done.acquire(timeout=60)
-    return answers
-
-
 ROW = np.array([[1, 2]], np.float32)
 
 
 def test_concurrent_requests_are_merged_and_split(served: SimpleNamespace) -> None:
     xs = [np.full((n, 2), n, np.float32) for n in (1, 2, 1)]
     requests = [{"x": x, "y": np.full_like(x, 10 * i)} for i, x in enumerate(xs)]
-    for request, answer in zip(requests, _concurrently(served.client, "merged", requests), strict=True):
+    for request, answer in zip(requests, concurrently(served.client, "merged", requests), strict=True):
         np.testing.assert_array_equal(answer.as_numpy("d"), request["x"] - request["y"])
         np.testing.assert_array_equal(answer.as_numpy("s"), request["x"] + request["y"])
     statistics = served.client.get_inference_statistics("merged").model_stats[0]
@@ -252,13 +194,18 @@ def test_an_accelerator_that_is_not_there_is_a_warning(served: SimpleNamespace) 
     assert "Tensorrt" not in served.log, "the instance is on the CPU"
 
 
-@pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", ModuleType("triton_python_backend_utils"))
-    spec = importlib.util.spec_from_file_location("backend", BACKENDS / "onnxruntime" / "model.py")
+def load(name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", ModuleType("triton_python_backend_utils"))
+    monkeypatch.setitem(sys.modules, "batching", load("batching", BACKENDS / "batching.py"))
+    return load("backend", BACKENDS / "onnxruntime" / "model.py")
 
 
 def test_on_a_gpu_its_accelerators_come_before_cuda_and_the_cpu(module: ModuleType) -> None:
@@ -297,7 +244,7 @@ def test_options_mean_what_they_mean_in_triton(module: ModuleType) -> None:
 @pytest.mark.parametrize("length", [0, 3])
 def test_every_type_passes_unchanged_also_without_elements(served: SimpleNamespace, length: int) -> None:
     sent = {name: np.arange(length).astype(dtype) for name, (_, dtype) in TYPES.items()}
-    result = served.client.infer("types", _inputs({f"input_{n}": a for n, a in sent.items()}))
+    result = served.client.infer("types", inputs_of({f"input_{n}": a for n, a in sent.items()}))
     for name, array in sent.items():
         received = result.as_numpy(f"output_{name}")
         assert received.dtype == array.dtype
@@ -305,20 +252,20 @@ def test_every_type_passes_unchanged_also_without_elements(served: SimpleNamespa
 
 
 def test_only_requested_outputs_are_answered(served: SimpleNamespace) -> None:
-    inputs = _inputs({"input_" + name: np.zeros(1, dtype) for name, (_, dtype) in TYPES.items()})
+    inputs = inputs_of({"input_" + name: np.zeros(1, dtype) for name, (_, dtype) in TYPES.items()})
     result = served.client.infer("types", inputs, outputs=[InferRequestedOutput("output_FP16")])
     assert [output.name for output in result.get_response().outputs] == ["output_FP16"]
 
 
 def test_a_failed_run_is_an_error_and_the_next_request_succeeds(served: SimpleNamespace) -> None:
     with pytest.raises(InferenceServerException, match=r"onnx runtime error 2: .*Gather.*idx=5") as caught:
-        served.client.infer("picked", _inputs({"x": ROW, "i": np.array([[5]])}))
+        served.client.infer("picked", inputs_of({"x": ROW, "i": np.array([[5]])}))
     assert caught.value.status() == "StatusCode.INTERNAL"
-    assert served.client.infer("picked", _inputs({"x": ROW, "i": np.array([[0]])})).as_numpy("y").tolist() == [[1, 2]]
+    assert served.client.infer("picked", inputs_of({"x": ROW, "i": np.array([[0]])})).as_numpy("y").tolist() == [[1, 2]]
 
 
 def test_too_few_rows_fail_the_requests_that_miss_theirs(served: SimpleNamespace) -> None:
-    answers = _concurrently(served.client, "first_row", [{"x": ROW}] * 2)
+    answers = concurrently(served.client, "first_row", [{"x": ROW}] * 2)
     fits, misses = sorted(answers, key=lambda a: isinstance(a, Exception))
     assert fits.as_numpy("y").tolist() == ROW.tolist()
     assert misses.status() == "StatusCode.UNIMPLEMENTED"
@@ -341,5 +288,5 @@ def test_an_exported_contract_is_served_with_the_configuration_of_the_project(
     with torch.inference_mode():
         expected = contract(torch.from_numpy(crops), torch.from_numpy(regions)).numpy()
     requests = [{"INPUT__0": crops[r], "INPUT__1": regions[r]} for r in (slice(0, 2), slice(2, 5))]
-    answers = [a.as_numpy("OUTPUT__0") for a in _concurrently(served.client, "whole", requests)]
+    answers = [a.as_numpy("OUTPUT__0") for a in concurrently(served.client, "whole", requests)]
     np.testing.assert_allclose(np.concatenate(answers), expected, rtol=1e-4, atol=1e-4)

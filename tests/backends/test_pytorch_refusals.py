@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from tritonclient.grpc import InferenceServerClient
 
-from poseserve.serving.server import Server
+from poseserve.serving.server import scratch_server
 
 
 class Negative(nn.Module):
@@ -104,7 +104,7 @@ def states(tmp_path_factory: pytest.TempPathFactory, write_model: Callable[..., 
         path = write_model(repository, f'name: "{name}"\n{config}', network)
         if name == "corrupt":
             path.write_bytes(path.read_bytes()[:500])
-    with Server([repository], http_port=0, grpc_port=0, metrics_port=0, exit_on_error=False) as server:
+    with scratch_server([repository], exit_on_error=False) as server:
         client = InferenceServerClient(server.grpc_url)
         yield {m.name: (m.state, m.reason) for m in client.get_model_repository_index().models}
         client.close()

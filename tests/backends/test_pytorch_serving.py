@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from tritonclient.grpc import InferenceServerClient, InferRequestedOutput
+from tritonclient.utils import InferenceServerException
 
-from poseserve.serving.server import Server
+from poseserve.serving.server import scratch_server
+from tests.backends.inference import concurrently, inputs_of
 
 TYPES = {
     "BOOL": np.bool_,
@@ -46,6 +46,11 @@ class Misbehaving(nn.Module):
 
     def forward(self, x: Tensor, mode: Tensor) -> Any:
         m = int(mode[0, 0])
+        if m < 5:
+            return self.of_another_kind(x, m)
+        return (x,) if m == 9 else (x, self.of_another_form(x, m))
+
+    def of_another_kind(self, x: Tensor, m: int) -> Any:
         answer: Any = (x, x)
         if m == 1:
             raise ValueError("a network's own complaint")
@@ -55,23 +60,24 @@ class Misbehaving(nn.Module):
             answer = {"a": x, "b": x}
         if m == 4:
             answer = (x, None)
-        if m == 5:
-            answer = (x, x.half())
-        if m == 6:
-            answer = (x, x.sum())
-        if m == 7:
-            answer = (x, x.to(torch.bfloat16))
-        if m == 8:
-            answer = (x, x.to_sparse())
-        if m == 9:
-            answer = (x,)
-        if m == 10:
-            answer = (x, x[:1])
-        if m == 11:
-            answer = (x, torch.cat([x, x + 100]))
-        if m == 12:
-            answer = (x, x.t().contiguous().t().flip(1))
         return answer
+
+    def of_another_form(self, x: Tensor, m: int) -> Tensor:
+        if m == 5:
+            x = x.half()
+        if m == 6:
+            x = x.sum()
+        if m == 7:
+            x = x.to(torch.bfloat16)
+        if m == 8:
+            x = x.to_sparse()
+        if m == 10:
+            x = x[:1]
+        if m == 11:
+            x = torch.cat([x, x + 100])
+        if m == 12:
+            x = x.t().contiguous().t().flip(1)
+        return x
 
 
 class State(nn.Module):
@@ -142,37 +148,10 @@ def client(tmp_path_factory: pytest.TempPathFactory, write_model) -> Iterator[In
         input { name: "x" data_type: TYPE_FP32 dims: [-1, 3] }
         output { name: "y" data_type: TYPE_FP32 dims: [-1, 3] }"""
     write_model(repository, rows, Rows())
-    with Server([repository], http_port=0, grpc_port=0, metrics_port=0) as server:
+    with scratch_server([repository]) as server:
         client = InferenceServerClient(server.grpc_url)
         yield client
         client.close()
-
-
-def _inputs(arrays: dict[str, np.ndarray]) -> list[InferInput]:
-    inputs = []
-    for name, array in arrays.items():
-        inputs.append(InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype)))
-        inputs[-1].set_data_from_numpy(array)
-    return inputs
-
-
-def _concurrently(client: InferenceServerClient, model: str, requests: list[dict[str, np.ndarray]]) -> list:
-    """Send all requests at once; each one's result, or its error."""
-    answers: list = [None] * len(requests)
-    done = threading.Semaphore(0)
-
-    def receive(i: int):
-        def callback(result, error) -> None:
-            answers[i] = error or result
-            done.release()
-
-        return callback
-
-    for i, request in enumerate(requests):
-        client.async_infer(model, _inputs(request), receive(i))
-    for _ in requests:
-        assert done.acquire(timeout=60)
-    return answers
 
 
 FIRST, SECOND = np.array([[5, 6]], np.float32), np.array([[1, 2]], np.float32)
@@ -185,7 +164,7 @@ FIRST, SECOND = np.array([[5, 6]], np.float32), np.array([[1, 2]], np.float32)
 def test_tensors_are_matched_by_index_else_by_order(
     client: InferenceServerClient, model: str, first: str, second: str, difference: str
 ) -> None:
-    result = client.infer(model, _inputs({first: FIRST, second: SECOND}))
+    result = client.infer(model, inputs_of({first: FIRST, second: SECOND}))
     assert result.as_numpy(difference).tolist() == [[4, 4]]
 
 
@@ -194,7 +173,7 @@ def test_arguments_matched_by_name_and_concurrent_requests_merged_and_split(
 ) -> None:
     firsts = [np.full((n, 2), n, np.float32) for n in (1, 2, 1)]
     requests = [{"first": f, "second": np.full_like(f, 10 * i)} for i, f in enumerate(firsts)]
-    answers = _concurrently(client, "by_name", requests)
+    answers = concurrently(client, "by_name", requests)
     for request, answer in zip(requests, answers, strict=True):
         np.testing.assert_array_equal(answer.as_numpy("D"), request["first"] - request["second"])
         np.testing.assert_array_equal(answer.as_numpy("S"), request["first"] + request["second"])
@@ -203,7 +182,7 @@ def test_arguments_matched_by_name_and_concurrent_requests_merged_and_split(
 
 
 def test_only_requested_outputs_are_answered(client: InferenceServerClient) -> None:
-    inputs = _inputs({"a__0": FIRST, "b__1": SECOND})
+    inputs = inputs_of({"a__0": FIRST, "b__1": SECOND})
     result = client.infer("by_index", inputs, outputs=[InferRequestedOutput("s__1")])
     assert [output.name for output in result.get_response().outputs] == ["s__1"]
 
@@ -211,7 +190,7 @@ def test_only_requested_outputs_are_answered(client: InferenceServerClient) -> N
 @pytest.mark.parametrize("length", [0, 3])
 def test_every_type_passes_unchanged_also_without_elements(client: InferenceServerClient, length: int) -> None:
     sent = {name: np.arange(length).astype(dtype) for name, dtype in TYPES.items()}
-    result = client.infer("types", _inputs(sent))
+    result = client.infer("types", inputs_of(sent))
     for name, array in sent.items():
         received = result.as_numpy(name)
         assert received.dtype == array.dtype
@@ -220,8 +199,8 @@ def test_every_type_passes_unchanged_also_without_elements(client: InferenceServ
 
 def test_without_batching_the_first_dimension_is_free(client: InferenceServerClient) -> None:
     x = np.array([[1, 2, 3], [-1, 2, 3]], np.float32)
-    assert client.infer("rows", _inputs({"x": x})).as_numpy("y").tolist() == [[1, 2, 3]]
-    assert client.infer("rows", _inputs({"x": -abs(x)})).as_numpy("y").shape == (0, 3)
+    assert client.infer("rows", inputs_of({"x": x})).as_numpy("y").tolist() == [[1, 2, 3]]
+    assert client.infer("rows", inputs_of({"x": -abs(x)})).as_numpy("y").shape == (0, 3)
 
 
 X = np.array([[1, 2]], np.float32)
@@ -253,13 +232,13 @@ def test_a_wrong_answer_is_an_error_and_the_next_request_succeeds(
     client: InferenceServerClient, mode: int, status: str, message: str
 ) -> None:
     with pytest.raises(InferenceServerException, match=f"(?s){message}") as caught:
-        client.infer("misbehaving", _inputs(_mode(mode)))
+        client.infer("misbehaving", inputs_of(_mode(mode)))
     assert caught.value.status() == f"StatusCode.{status}"
-    assert client.infer("misbehaving", _inputs(_mode(0))).as_numpy("OUTPUT__1").tolist() == X.tolist()
+    assert client.infer("misbehaving", inputs_of(_mode(0))).as_numpy("OUTPUT__1").tolist() == X.tolist()
 
 
 def test_too_few_rows_fail_the_requests_that_miss_theirs(client: InferenceServerClient) -> None:
-    fits, misses = sorted(_concurrently(client, "misbehaving", [_mode(10)] * 2), key=lambda a: isinstance(a, Exception))
+    fits, misses = sorted(concurrently(client, "misbehaving", [_mode(10)] * 2), key=lambda a: isinstance(a, Exception))
     assert fits.as_numpy("OUTPUT__1").tolist() == X.tolist()
     assert misses.status() == "StatusCode.UNIMPLEMENTED"
     assert misses.message() == (
@@ -269,23 +248,23 @@ def test_too_few_rows_fail_the_requests_that_miss_theirs(client: InferenceServer
 
 
 def test_rows_beyond_the_batch_are_dropped(client: InferenceServerClient) -> None:
-    assert client.infer("misbehaving", _inputs(_mode(11, rows=2))).as_numpy("OUTPUT__1").tolist() == [[1, 2]] * 2
+    assert client.infer("misbehaving", inputs_of(_mode(11, rows=2))).as_numpy("OUTPUT__1").tolist() == [[1, 2]] * 2
 
 
 def test_outputs_need_not_be_contiguous(client: InferenceServerClient) -> None:
-    assert client.infer("misbehaving", _inputs(_mode(12, rows=2))).as_numpy("OUTPUT__1").tolist() == [[2, 1]] * 2
+    assert client.infer("misbehaving", inputs_of(_mode(12, rows=2))).as_numpy("OUTPUT__1").tolist() == [[2, 1]] * 2
 
 
 def test_a_network_runs_in_the_mode_it_was_saved_in_and_in_inference_mode(
     client: InferenceServerClient,
 ) -> None:
-    result = client.infer("default_state", _inputs({"x": np.zeros(1, np.float32)}))
+    result = client.infer("default_state", inputs_of({"x": np.zeros(1, np.float32)}))
     assert result.as_numpy("inference").tolist() == [True]
     assert 0 < result.as_numpy("kept")[0] < 1000
 
 
 def test_parameters_are_honoured(client: InferenceServerClient) -> None:
-    result = client.infer("changed_state", _inputs({"x": np.zeros(1, np.float32)}))
+    result = client.infer("changed_state", inputs_of({"x": np.zeros(1, np.float32)}))
     assert result.as_numpy("inference").tolist() == [False]
     assert result.as_numpy("kept").tolist() == [1000]
     assert result.as_numpy("weight").tolist() == [1]

@@ -9,12 +9,6 @@ import pytest
 from poseclient import AsyncPoseClient, PoseClient, RequestError
 
 
-@pytest.fixture(params=["grpc", "http"])
-def url(request, server):
-    address = server.grpc_url if request.param == "grpc" else server.http_url
-    return f"{request.param}://{address}"
-
-
 def test_both_clients_agree(url, scene):
     async def ask():
         async with AsyncPoseClient(url) as client:

@@ -9,10 +9,9 @@ import pytest
 from poseclient import PoseClient, RequestError
 
 
-@pytest.fixture(params=["grpc", "http"])
-def client(request, server):
-    address = server.grpc_url if request.param == "grpc" else server.http_url
-    with PoseClient(f"{request.param}://{address}") as client:
+@pytest.fixture
+def client(url):
+    with PoseClient(url) as client:
         yield client
 
 
@@ -62,7 +61,7 @@ def test_parts_are_a_mask_of_the_image_that_may_be_changed(client, scene):
     mask[0, 0] = 1
 
 
-def test_limits_reach_the_server(client, scene):
+def test_options_reach_the_server(client, scene):
     everyone, one = client.detect(scene.jpeg), client.detect(scene.jpeg, max_people=1)
     assert len(one) == 1
     assert one.found == everyone.found

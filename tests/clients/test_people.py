@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poseclient import People
+from poseclient import People, PosedPeople
 
 
 @pytest.fixture
@@ -45,6 +45,12 @@ def test_a_selection_keeps_what_is_about_the_image(three):
 
 def test_iteration_gives_one_person_at_a_time(three):
     assert [(len(person), person.scores[0]) for person in three] == [(1, s) for s in three.scores]
+
+
+def test_a_selection_of_posed_people_is_posed(three):
+    posed = PosedPeople(three.boxes, three.scores, three.keypoints, "coco_17")
+    assert {type(some) for some in (posed[0], posed[:2], *posed)} == {PosedPeople}
+    assert {type(some) for some in (three[0], *three)} == {People}
 
 
 def test_boxes_without_keypoints_are_selected_too(three):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from demo.body import FOOT, SHOE, Pose, build_body
+from demo.body import FOOT, SHOE, build_body
 from demo.dataset import Shard
+from demo.pose import Pose
 from demo.samples import Samples
 from demo.scene import render_scene
 from demo.train import geometry_loss
@@ -22,7 +23,7 @@ def scenes():
 
 
 def test_a_seed_gives_the_scene_that_it_gave_before():
-    """Networks were trained and scored on these pictures: a scene must never change for its seed."""
+    """Networks were trained and scored on these images: a scene must never change for its seed."""
     means = {0: (116.067, 122.165, 140.066), 7: (158.565, 161.207, 150.809), 1000003: (137.545, 151.186, 165.531)}
     for seed, mean in means.items():
         np.testing.assert_allclose(render_scene(seed).image.mean((0, 1)), mean, atol=0.02)
@@ -152,7 +153,7 @@ def test_the_true_geometry_has_no_loss_at_any_scale_and_shift():
     assert geometry_loss(right * torch.tensor([1, -1, 1, 1]).view(1, 4, 1, 1), depth, normals) > 0.3
 
 
-def test_a_picture_of_nobody_has_no_loss_and_no_broken_gradient():
+def test_an_image_without_people_has_no_loss_and_no_broken_gradient():
     maps = torch.ones(2, 4, 8, 8, requires_grad=True)
     loss = geometry_loss(maps, torch.full((2, 8, 8), torch.nan), torch.zeros(2, 3, 8, 8))
     loss.backward()

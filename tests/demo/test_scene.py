@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from demo.body import SHOWN_CLASSES, Body, Material, Pose, Solid, build_body, rotation
+from demo.body import SHOWN_CLASSES, Body, build_body
+from demo.pose import Pose
 from demo.render import render
 from demo.scene import MAX_PEOPLE, render_scene
+from demo.solids import Material, Solid, rotation
 from poseclient.keypoints import class_set
 
 
@@ -54,7 +56,7 @@ def test_visible_keypoints_lie_on_the_person():
 
 
 def test_left_is_left():
-    """Who faces the viewer has their left hand on the right of the picture, in keypoints and in parts alike."""
+    """Who faces the viewer has their left hand on the right of the image, in keypoints and in parts alike."""
     body = build_body(np.random.default_rng(0), Pose(arm_raise=[80.0, 80.0], elbow=[0.0, 0.0])).placed(300, 200, 200)
     assert body.joints[9, 0] > body.joints[10, 0]
     left_hand, right_hand = ([s.a[0] for s in body.solids if s.part == part] for part in (5, 14))

@@ -18,7 +18,7 @@ def scene() -> Scene:
 
 
 def answered(scene: Scene, points: int) -> People:
-    """The truth as an answer."""
+    """The ground truth as an answer."""
     boxes = np.array([p.box for p in scene.people])
     keypoints = np.array([p.whole_body[:points] for p in scene.people])
     keypoints[..., 2] = 1
@@ -66,7 +66,7 @@ def test_scores_of_maps_count_people_only(scene):
 
 
 @pytest.mark.parametrize(("labels", "points"), [("coco_17", 17), ("coco_wholebody_133", 133)])
-def test_the_truth_itself_has_a_keypoint_ap_of_one(scene, labels, points):
+def test_the_ground_truth_itself_has_a_keypoint_ap_of_one(scene, labels, points):
     found = keypoint_ap(ground_truth([scene]), [answered(scene, points)], labels)
     assert min(found.values()) == pytest.approx(1)
 

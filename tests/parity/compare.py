@@ -11,14 +11,14 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-import golden
 import torch
 from torch import Tensor, nn
 
 from poseserve.export.torchscript import export
 from poseserve.families import mmdet, rtmdet
 from poseserve.families.boxes import best_rows
-from poseserve.networks.contracts import Normalise
+from poseserve.networks.contracts import DetectorContract, Normalise
+from tests import golden
 
 SIZE = 320
 PIXELS = torch.from_numpy(golden.image(2, SIZE, SIZE))
@@ -96,7 +96,8 @@ def compare_export(base: str, folder: Path) -> dict[str, Tensor]:
     fill(theirs, prepared(theirs)["inputs"])
     checkpoint, file = folder / "checkpoint.pth", folder / "model.pt"
     torch.save({"meta": {}, "state_dict": theirs.state_dict()}, checkpoint)
-    export(mmdet.build(config, checkpoint, input_size=(SIZE, SIZE)), (PIXELS,), file)
+    contract = DetectorContract.around(mmdet.load(config, checkpoint, input_size=(SIZE, SIZE)))
+    export(contract, (PIXELS,), file)
     ours = torch.jit.load(str(file))
     raw = ours.network(ours.normalise(PIXELS).contiguous())
     return boxes_and_scores(best_rows(raw[..., :4], raw[..., 4], SIZE, SIZE, iou=1.0), theirs)

@@ -29,7 +29,7 @@ def some_scenes():
 
 
 @pytest.fixture(scope="module")
-def truth(some_scenes):
+def true_scenes(some_scenes):
     return [scene for _, scene in some_scenes]
 
 
@@ -39,9 +39,9 @@ def jpegs(some_scenes):
 
 
 @pytest.fixture(scope="module")
-def served(server, jpegs, truth):
+def served(server, jpegs, true_scenes):
     """The scores of `pose` and `parts`, over gRPC."""
-    return score(truth, *asyncio.run(served_answers(jpegs, f"grpc://{server.grpc_url}")))
+    return score(true_scenes, *asyncio.run(served_answers(jpegs, f"grpc://{server.grpc_url}")))
 
 
 def assert_equal(one: Scores, other: Scores) -> None:
@@ -62,30 +62,30 @@ def test_people_keypoints_and_parts_are_found_on_unseen_scenes(served):
 
 @pytest.mark.slow
 def test_people_keypoints_and_parts_are_found_on_all_scenes(server, scenes):
-    jpegs, truth = zip(*scenes, strict=True)
-    assert_good(score(truth, *asyncio.run(served_answers(jpegs, f"grpc://{server.grpc_url}"))))
+    jpegs, true_scenes = zip(*scenes, strict=True)
+    assert_good(score(true_scenes, *asyncio.run(served_answers(jpegs, f"grpc://{server.grpc_url}"))))
 
 
-def test_served_equals_the_same_steps_in_one_process(served, jpegs, truth):
-    assert_equal(served, score(truth, *offline_answers(jpegs)))
+def test_served_equals_the_same_steps_in_one_process(served, jpegs, true_scenes):
+    assert_equal(served, score(true_scenes, *offline_answers(jpegs)))
 
 
-def test_http_answers_as_well_as_grpc(server, served, jpegs, truth):
-    assert_equal(served, score(truth, *asyncio.run(served_answers(jpegs, f"http://{server.http_url}"))))
+def test_http_answers_as_well_as_grpc(server, served, jpegs, true_scenes):
+    assert_equal(served, score(true_scenes, *asyncio.run(served_answers(jpegs, f"http://{server.http_url}"))))
 
 
-def test_depth_and_normals_are_those_of_unseen_scenes_served_as_in_one_process(server, jpegs, truth):
+def test_depth_and_normals_are_those_of_unseen_scenes_served_as_in_one_process(server, jpegs, true_scenes):
     served = asyncio.run(served_maps(jpegs[:40], f"grpc://{server.grpc_url}"))
-    scores = score_maps(truth[:40], *served)
-    offline = score_maps(truth[:40], *offline_maps(jpegs[:40]))
+    scores = score_maps(true_scenes[:40], *served)
+    offline = score_maps(true_scenes[:40], *offline_maps(jpegs[:40]))
     assert scores.depth_order >= 0.85
     assert scores.normals_mean <= 20
     assert abs(scores.depth_rmse - offline.depth_rmse) < 0.001
     assert abs(scores.normals_mean - offline.normals_mean) < 0.1
 
 
-def test_133_keypoints_are_found_on_unseen_scenes(server, jpegs, truth):
+def test_133_keypoints_are_found_on_unseen_scenes(server, jpegs, true_scenes):
     people = asyncio.run(served_whole_bodies(jpegs[:40], f"grpc://{server.grpc_url}"))
-    scores = keypoint_ap(ground_truth(truth[:40]), people, "coco_wholebody_133")
+    scores = keypoint_ap(ground_truth(true_scenes[:40]), people, "coco_wholebody_133")
     assert scores["body"] >= 0.85
     assert scores["whole"] >= 0.68

@@ -36,10 +36,10 @@ def expected(server, rendered):
 def evaluate(server, dataset, tmp_path):
     """Runs the command; gives its exit code, results and figures."""
 
-    def run(*options, out="out", truth=("--annotations", dataset / "person_keypoints.json")):
+    def run(*options, out="out", ground_truth=("--annotations", dataset / "person_keypoints.json")):
         folder = tmp_path / out
         own = ["--images", dataset / "images", "--url", f"grpc://{server.grpc_url}", "--out", folder]
-        code = main([str(option) for option in (*own, *truth, *options)])
+        code = main([str(option) for option in (*own, *ground_truth, *options)])
         return code, *(json.loads((folder / f"{name}.json").read_text()) for name in ("results", "figures"))
 
     return run
@@ -69,7 +69,7 @@ def test_boxes_have_the_figures_of_the_demo(evaluate, expected):
 
 
 def test_parts_have_the_figures_of_the_demo(evaluate, expected, dataset):
-    code, _, figures = evaluate("--task", "parts", truth=("--masks", dataset / "masks"))
+    code, _, figures = evaluate("--task", "parts", ground_truth=("--masks", dataset / "masks"))
     assert code == 0
     assert figures["mean"]["IoU"] == pytest.approx(expected.parts_miou, abs=0.002)
     assert expected.parts_miou > 0.5
@@ -82,7 +82,7 @@ def test_boxes_of_a_file_with_their_scores_count_like_those_of_the_server(evalua
     assert figures["keypoints"]["AP_all"] == pytest.approx(expected.keypoint_ap, abs=0.002)
 
 
-def test_boxes_of_the_truth_give_everyone_who_is_labelled(evaluate, dataset):
+def test_boxes_of_the_ground_truth_give_everyone_who_is_labelled(evaluate, dataset):
     code, results, figures = evaluate("--truth-boxes")
     labelled = [
         row["image_id"]
@@ -95,8 +95,8 @@ def test_boxes_of_the_truth_give_everyone_who_is_labelled(evaluate, dataset):
 
 
 def test_more_boxes_than_a_request_takes_and_poses_that_are_alike(evaluate, dataset, tmp_path):
-    truth = json.loads((dataset / "person_keypoints.json").read_text())
-    box = truth["annotations"][0]
+    annotations = json.loads((dataset / "person_keypoints.json").read_text())
+    box = annotations["annotations"][0]
     rows = [{**{k: box[k] for k in ("image_id", "category_id", "bbox")}, "score": i / 150} for i in range(1, 151)]
     (tmp_path / "boxes.json").write_text(json.dumps(rows))
     code, everyone, _ = evaluate("--detections", tmp_path / "boxes.json")

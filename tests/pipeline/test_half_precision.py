@@ -19,14 +19,15 @@ from poseclient import People, PoseClient
 from poseserve.catalogue import CATALOGUE
 from poseserve.deployment import Deployment
 from poseserve.export.onnx import export_onnx
-from poseserve.export.torchscript import export, fold_batch_norms
+from poseserve.export.torchscript import export
 from poseserve.in_process import InProcess
 from poseserve.networks import build
 from poseserve.networks.contracts import DetectorContract, Normalise
+from poseserve.networks.folding import fold_batch_norms
 from poseserve.repository.config import write_configs
 from poseserve.repository.folders import FOLDERS, MODEL_REPOSITORY, ROOT
 from poseserve.repository.installed import Installed, read_repository
-from poseserve.serving.server import Server
+from poseserve.serving.server import scratch_server
 
 NETWORKS: dict[str, type[nn.Module]] = {"detector": Detector, "pose": Pose, "parts": Parts}
 SOME = 5  # scenes
@@ -76,7 +77,7 @@ def on_openvino(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoseClient
     export_onnx(contract("pose", "fp32"), build.example(network), repository.model_file(network.name))
     write_configs(repository)
     with (
-        Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server,
+        scratch_server(repository.folders) as server,
         PoseClient(f"grpc://{server.grpc_url}") as client,
     ):
         yield client
@@ -111,8 +112,8 @@ def test_keypoints_move_by_less_than_a_tenth_of_a_pixel_on_openvino(on_openvino,
 
 
 def scores_of(steps: InProcess, scenes: Sequence[tuple[bytes, Scene]]) -> Scores:
-    jpegs, truth = zip(*scenes, strict=True)
-    return score(truth, *offline_answers(jpegs, steps))
+    jpegs, true_scenes = zip(*scenes, strict=True)
+    return score(true_scenes, *offline_answers(jpegs, steps))
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +134,8 @@ def test_scores_stay_within_two_thousandths(precision, whole, scenes, tmp_path):
 
 @pytest.mark.slow
 def test_keypoints_on_openvino_score_within_two_thousandths(whole, scenes, on_openvino):
-    jpegs, truth = zip(*scenes, strict=True)
+    jpegs, true_scenes = zip(*scenes, strict=True)
     people = [on_openvino.pose(jpeg, score_threshold=0.05) for jpeg in jpegs]
-    half = keypoint_ap(ground_truth(truth), people, "coco_17")["keypoints"]
+    half = keypoint_ap(ground_truth(true_scenes), people, "coco_17")["keypoints"]
     print(whole.keypoint_ap, half)
     assert abs(half - whole.keypoint_ap) < 0.002

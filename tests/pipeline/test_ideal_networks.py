@@ -17,24 +17,14 @@ from torch.nn import functional as F
 from poseclient import PoseClient, add_keypoint_set
 from poseserve.catalogue import Network
 from poseserve.export.torchscript import export
+from poseserve.families.outputs import Depth, Features, Matting, Normals, Pointmap, UdpHeatmaps
 from poseserve.in_process import InProcess
 from poseserve.networks.build import example
-from poseserve.networks.contracts import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Depth,
-    Features,
-    ImageContract,
-    Matting,
-    Normals,
-    Pointmap,
-    PoseContract,
-    UdpHeatmaps,
-)
+from poseserve.networks.contracts import IMAGENET_MEAN, IMAGENET_STD, ImageContract, PoseContract
 from poseserve.repository.config import write_configs
 from poseserve.repository.folders import FOLDERS, ROOT
 from poseserve.repository.installed import Installed, Repository, read_repository
-from poseserve.serving.server import Server
+from poseserve.serving.server import scratch_server
 
 MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
 SPOTS = {"names": ["red", "green", "blue"]}
@@ -123,11 +113,11 @@ def repository(tmp_path_factory) -> Repository:
         Network("ideal_features", "features", SIZE, size="0.3b"): ImageContract(Quarters(), Features()),
         Network("ideal_pointmap", "pointmap", FEW): ImageContract(Metres(), Pointmap()),
         Network("ideal_matting", "matting", FEW): ImageContract(Premultiplied(), Matting()),
-        Network("padded_normals", "normals", SIZE, fit="pad"): ImageContract(Colours(), Normals()),
-        Network("padded_pointmap", "pointmap", SIZE, fit="pad"): ImageContract(Metres(), Pointmap()),
-        Network("padded_matting", "matting", SIZE, fit="pad"): ImageContract(Premultiplied(), Matting()),
-        Network("averaged_matting", "matting", SIZE, fit="average"): ImageContract(Premultiplied(), Matting()),
-        Network("padded_aspect", "depth", SIZE, fit="pad"): ImageContract(Aspect(), Depth()),
+        Network("padded_normals", "normals", SIZE, resize_mode="pad"): ImageContract(Colours(), Normals()),
+        Network("padded_pointmap", "pointmap", SIZE, resize_mode="pad"): ImageContract(Metres(), Pointmap()),
+        Network("padded_matting", "matting", SIZE, resize_mode="pad"): ImageContract(Premultiplied(), Matting()),
+        Network("averaged_matting", "matting", SIZE, resize_mode="average"): ImageContract(Premultiplied(), Matting()),
+        Network("padded_aspect", "depth", SIZE, resize_mode="pad"): ImageContract(Aspect(), Depth()),
         Network("stretched_aspect", "depth", SIZE): ImageContract(Aspect(), Depth()),
         pose: PoseContract(Spots(), UdpHeatmaps(), 3),
     }
@@ -144,7 +134,7 @@ def repository(tmp_path_factory) -> Repository:
 @pytest.fixture(scope="module")
 def client(repository) -> Iterator[PoseClient]:
     with (
-        Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server,
+        scratch_server(repository.folders) as server,
         PoseClient(f"grpc://{server.grpc_url}") as connected,
     ):
         yield connected

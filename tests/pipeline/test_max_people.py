@@ -19,12 +19,13 @@ from poseserve.catalogue import Network
 from poseserve.cli import main
 from poseserve.deployment import Deployment
 from poseserve.export.torchscript import export
+from poseserve.families.outputs import UdpHeatmaps
 from poseserve.networks.build import example
-from poseserve.networks.contracts import PoseContract, UdpHeatmaps
+from poseserve.networks.contracts import PoseContract
 from poseserve.repository.config import write_configs
 from poseserve.repository.folders import FOLDERS, ROOT
 from poseserve.repository.installed import Installed, read_repository
-from poseserve.serving.server import Server
+from poseserve.serving.server import Server, scratch_server
 
 FEW = Network("few", "pose", (64, 48), "coco_17")
 
@@ -38,7 +39,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
     contract = PoseContract(nn.Conv2d(3, 17, 4, 4).eval(), UdpHeatmaps(), 17)
     export(contract, example(FEW), root / "model_repository" / FEW.name / "1" / "model.pt")
     write_configs(read_repository(root).with_network(Installed(FEW, Deployment(max_people=2))))
-    with Server([root / folder for folder in FOLDERS], http_port=0, grpc_port=0, metrics_port=0) as running:
+    with scratch_server([root / folder for folder in FOLDERS]) as running:
         steps = ["--instances", "decode_image=3", "--root", str(root), "--server", running.http_url]
         assert main(["configure", *steps]) == 0
         yield running

@@ -12,7 +12,7 @@ import tritonclient.grpc
 
 from demo.scene import render_scene
 from poseclient import AsyncPoseClient, PoseClient, RequestError
-from poseserve.catalogue import DETECTIONS
+from poseserve.tasks import DETECTIONS
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_box_may_reach_outside_the_image(client, scene):
     assert np.isfinite(people.keypoints).all()
 
 
-def test_parts_agree_with_the_truth(client, scene):
+def test_parts_agree_with_the_ground_truth(client, scene):
     mask = client.parts(scene.jpeg)
     assert mask.shape == scene.parts.shape
     assert mask.dtype == np.uint8

@@ -1,26 +1,30 @@
 """The small steps after the networks."""
 
-import maps
 import numpy as np
 import pytest
-import resize
-from oks import parse_oks_nms, select, similarity
-from people import collect, pose_scores
+
+from poseserve.defaults import MAX_PIXELS, MAX_SIDE
+from poseserve.in_process import step_module
+
+maps = step_module("resize_maps", "maps")
+oks = step_module("collect_people", "oks")
+poses = step_module("collect_people", "poses")
+resize = step_module("resize_image", "resize")
 
 
 def test_only_regions_with_area_are_people():
     regions = np.array([[5, 5, 2, 3], [0, 0, 0, 0], [1, 1, 4, 4], [1, 1, 0, 4]], np.float32)
-    poses = np.arange(4 * 2 * 3, dtype=np.float32).reshape(4, 2, 3)
-    np.testing.assert_array_equal(collect(regions, poses), poses[[0, 2]])
+    found = np.arange(4 * 2 * 3, dtype=np.float32).reshape(4, 2, 3)
+    np.testing.assert_array_equal(poses.collect(regions, found), found[[0, 2]])
 
 
 def test_nobody_is_an_empty_array_of_keypoints():
-    assert collect(np.zeros((1, 4), np.float32), np.zeros((1, 17, 3), np.float32)).shape == (0, 17, 3)
+    assert poses.collect(np.zeros((1, 4), np.float32), np.zeros((1, 17, 3), np.float32)).shape == (0, 17, 3)
 
 
 def test_regions_and_poses_differ_in_rows():
     with pytest.raises(ValueError, match="REGIONS has 2 rows, POSES 3"):
-        collect(np.ones((2, 4), np.float32), np.ones((3, 17, 3), np.float32))
+        poses.collect(np.ones((2, 4), np.float32), np.ones((3, 17, 3), np.float32))
 
 
 def test_a_pose_is_scored_by_its_box_and_its_sure_keypoints():
@@ -28,7 +32,7 @@ def test_a_pose_is_scored_by_its_box_and_its_sure_keypoints():
     keypoints[0, :, 2] = [0.9, 0.5, 0.2, 0.1]  # the last two do not count
     keypoints[1, :, 2] = 0.1
     keypoints[2, :, 2] = 1
-    scores = pose_scores(np.array([0.5, 0.9, 0.8], np.float32), keypoints)
+    scores = poses.pose_scores(np.array([0.5, 0.9, 0.8], np.float32), keypoints)
     np.testing.assert_allclose(scores, [0.5 * 0.7, 0, 0.8], rtol=1e-6)
     assert scores.dtype == np.float32
 
@@ -36,29 +40,29 @@ def test_a_pose_is_scored_by_its_box_and_its_sure_keypoints():
 def test_similarity_is_cocos():
     """exp(-d^2 / (2 s^2 k^2)) with s^2 the area and k twice the sigma, here 2 and 0 pixels apart."""
     keypoints = np.array([[[10, 10, 1], [20, 20, 1]], [[12, 10, 1], [20, 20, 1]]], np.float32)
-    oks = similarity(keypoints, np.array([100.0, 300.0]), np.array([0.05, 0.1]))
-    assert oks[0, 1] == pytest.approx((np.exp(-4 / (2 * 200 * 0.1**2)) + 1) / 2)
-    np.testing.assert_allclose(np.diag(oks), 1)
+    alike = oks.similarity(keypoints, np.array([100.0, 300.0]), np.array([0.05, 0.1]))
+    assert alike[0, 1] == pytest.approx((np.exp(-4 / (2 * 200 * 0.1**2)) + 1) / 2)
+    np.testing.assert_allclose(np.diag(alike), 1)
 
 
 def test_of_two_alike_the_better_stays():
-    oks = np.array([[1, 0.95, 0.2], [0.95, 1, 0.95], [0.2, 0.95, 1]])
-    assert select(oks, np.array([0.5, 0.9, 0.4]), 0.9).tolist() == [1]
-    assert select(oks, np.array([0.9, 0.5, 0.4]), 0.9).tolist() == [0, 2]
-    assert select(oks, np.array([0.9, 0.5, 0.4]), 1.0).tolist() == [0, 1, 2]
+    alike = np.array([[1, 0.95, 0.2], [0.95, 1, 0.95], [0.2, 0.95, 1]])
+    assert oks.select(alike, np.array([0.5, 0.9, 0.4]), 0.9).tolist() == [1]
+    assert oks.select(alike, np.array([0.9, 0.5, 0.4]), 0.9).tolist() == [0, 2]
+    assert oks.select(alike, np.array([0.9, 0.5, 0.4]), 1.0).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, "x", None, True, float("nan")])
 def test_a_similarity_that_cannot_be_is_refused(value):
     with pytest.raises(ValueError, match=r"parameter oks_nms is .*; accepted is a number from 0 to 1"):
-        parse_oks_nms({"oks_nms": value})
-    assert parse_oks_nms({"oks_nms": "0.9"}) == 0.9
-    assert parse_oks_nms({}) == 1
+        oks.parse_oks_nms({"oks_nms": value})
+    assert oks.parse_oks_nms({"oks_nms": "0.9"}) == 0.9
+    assert oks.parse_oks_nms({}) == 1
 
 
 def test_a_map_is_stretched_with_pixel_centres_aligned():
     ramp = np.tile(np.arange(120, dtype=np.float16), (50, 1))
-    stretched = maps.stretch(ramp, np.array([75, 480], np.int32))
+    stretched = maps.stretch(ramp, 75, 480)
     assert stretched.dtype == np.float16
     places = ((np.arange(480) + 0.5) * 120 / 480 - 0.5).clip(0, 119)
     np.testing.assert_allclose(stretched, np.tile(places, (75, 1)), atol=0.05)
@@ -67,7 +71,7 @@ def test_a_map_is_stretched_with_pixel_centres_aligned():
 def test_normals_stay_unit_vectors():
     vectors = np.zeros((4, 4, 3), np.float16)
     vectors[:, :2, 0] = vectors[:, 2:, 2] = 1
-    stretched = maps.stretch_normals(vectors, np.array([16, 16])).astype(np.float32)
+    stretched = maps.stretch_normals(vectors, 16, 16).astype(np.float32)
     np.testing.assert_allclose(np.linalg.norm(stretched, axis=2), 1, atol=2e-3)
     np.testing.assert_allclose(stretched[8, 7], np.array([5, 0, 3]) / 34**0.5, atol=2e-3)
 
@@ -84,7 +88,7 @@ def test_what_is_nobody_is_not_a_number():
 @pytest.mark.parametrize("size", [(0, 5), (5, -1), (32767, 1), (30000, 30000), (2**31 - 1, 2**31 - 1)])
 def test_a_size_that_no_image_has_is_refused(size):
     with pytest.raises(ValueError, match=r"SIZE is .*; accepted are sides from 1 to 32766"):
-        maps.stretch(np.zeros((8, 8), np.float16), np.array(size, np.int32))
+        maps.checked_size(np.array(size, np.int32), MAX_PIXELS, MAX_SIDE)
 
 
 def test_an_image_is_stretched_with_pixel_centres_aligned():
@@ -134,7 +138,7 @@ def test_a_padded_image_comes_back_where_it_was(size):
     ramp = np.linspace(20, 230, size[1])[None, :, None] + np.linspace(-15, 15, size[0])[:, None, None]
     pixels = np.repeat(ramp.round().astype(np.uint8), 3, 2)
     shown = maps.cut(resize.pad(pixels, 256, 192), resize.bounds(pixels, 256, 192))
-    back = maps.stretch(shown.astype(np.float32), np.array(size))
+    back = maps.stretch(shown.astype(np.float32), *size)
     np.testing.assert_allclose(back[2:-2, 2:-2], pixels[2:-2, 2:-2], atol=1)
 
 

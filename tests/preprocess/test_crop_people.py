@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from crops import crop, regions
 
+from poseserve.in_process import step_module
+
+cropping = step_module("crop_people", "crops")
 HEIGHT, WIDTH = 256, 192
 ASPECT = WIDTH / HEIGHT
 
@@ -40,7 +42,7 @@ def udp(place: tuple[float, float], region: np.ndarray, height: int, width: int)
     ],
 )
 def test_region_is_the_padded_box_in_the_aspect_of_the_crop(box, region):
-    computed = regions(np.array([box], np.float32), ASPECT)
+    computed = cropping.regions(np.array([box], np.float32), ASPECT, 1.25)
     np.testing.assert_allclose(computed, [region], rtol=1e-12)
     assert computed.dtype == np.float64
 
@@ -59,9 +61,9 @@ def test_region_is_the_padded_box_in_the_aspect_of_the_crop(box, region):
     ],
 )
 def test_every_place_lands_where_the_formula_says(shape, place, box, height, width):
-    people = regions(np.array([box]), width / height)
+    people = cropping.regions(np.array([box]), width / height, 1.25)
     sigma = 4 * max(1, people[0, 2] / width)
-    crops = crop(blob(*shape, *place, sigma), people, height, width)
+    crops = cropping.crop(blob(*shape, *place, sigma), people, height, width)
     np.testing.assert_allclose(centre_of_mass(crops[0]), udp(place, people[0], height, width), atol=0.05)
 
 
@@ -69,33 +71,33 @@ def test_a_gradient_keeps_its_values():
     ramp = np.repeat(np.tile(np.arange(256, dtype=np.uint8), (300, 1))[..., None], 3, 2)
     people = np.array([[120.3, 150.2, 150.0, 200.0]])
     columns = 120.3 - 75 + np.arange(WIDTH) * 150 / (WIDTH - 1)
-    crops = crop(ramp, people, HEIGHT, WIDTH)
+    crops = cropping.crop(ramp, people, HEIGHT, WIDTH)
     np.testing.assert_allclose(crops[0], np.broadcast_to(columns[:, None], crops[0].shape), atol=0.55)
 
 
 def test_crop_of_the_same_size_is_a_copy():
     noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     people = np.array([[(WIDTH - 1) / 2, (HEIGHT - 1) / 2, WIDTH - 1, HEIGHT - 1]])
-    np.testing.assert_array_equal(crop(noise, people, HEIGHT, WIDTH)[0], noise)
+    np.testing.assert_array_equal(cropping.crop(noise, people, HEIGHT, WIDTH)[0], noise)
 
 
 def test_outside_the_image_is_black():
     people = np.array([[0, 0, 191, 255.0]])
-    (one,) = crop(np.full((400, 400, 3), 200, np.uint8), people, HEIGHT, WIDTH)
+    (one,) = cropping.crop(np.full((400, 400, 3), 200, np.uint8), people, HEIGHT, WIDTH)
     assert not one[:127].any()
     assert not one[:, :95].any()
     assert (one[129:, 97:] == 200).all()
 
 
 def test_farthest_box_shows_the_image_as_one_speck():
-    people = regions(np.array([[-1e5, -1e5, 1e5, 1e5]]), ASPECT)
-    (one,) = crop(np.full((400, 400, 3), 255, np.uint8), people, HEIGHT, WIDTH)
+    people = cropping.regions(np.array([[-1e5, -1e5, 1e5, 1e5]]), ASPECT, 1.25)
+    (one,) = cropping.crop(np.full((400, 400, 3), 255, np.uint8), people, HEIGHT, WIDTH)
     assert np.count_nonzero(one[..., 0]) <= 4
 
 
 def test_every_person_gets_a_row_and_nobody_a_black_one():
     grey = np.full((300, 300, 3), 7, np.uint8)
-    crops = crop(grey, np.array([[150, 150, 75, 100.0], [0, 0, 0, 0], [150, 150, 75, 100]]), HEIGHT, WIDTH)
+    crops = cropping.crop(grey, np.array([[150, 150, 75, 100.0], [0, 0, 0, 0], [150, 150, 75, 100]]), HEIGHT, WIDTH)
     assert crops.shape == (3, HEIGHT, WIDTH, 3)
     assert crops.flags.c_contiguous
     assert (crops[[0, 2]] == 7).all()

@@ -9,12 +9,14 @@ import zlib
 from pathlib import Path
 
 import cv2
-import images
 import numpy as np
 import pytest
-from file_formats import still_png
 from PIL import Image, ImageOps
 
+from poseserve.in_process import step_module
+
+images = step_module("decode_image", "images")
+file_formats = step_module("decode_image", "file_formats")
 LIMITS = {"max_pixels": 2**27, "max_side": 32766}
 LOSSLESS = {"PNG": {}, "WEBP": {"lossless": True, "exact": True}, "BMP": {}, "TIFF": {}}
 ENCODINGS = {
@@ -315,7 +317,7 @@ def test_animation_chunks_never_reach_the_decoder():
     encoded = encode(image, "PNG")
     hostile = chunk(b"acTL", b"\0\x7f\2\0" + bytes(4)) + chunk(b"fdAT", bytes(3))
     assert worst(decode(encoded[:33] + hostile + encoded[33:]), np.asarray(image)) == 0
-    assert b"acTL" not in still_png(encoded[:33] + hostile + encoded[33:])
+    assert b"acTL" not in file_formats.still_png(encoded[:33] + hostile + encoded[33:])
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from paste import paste
-from png import encode
-from resize import region
 from torch.nn import functional as F
 
 from demo.scene import render_scene
-from poseserve.networks.contracts import RankedClasses
+from poseserve.families.outputs import RankedClasses
+from poseserve.in_process import step_module
+
+paste = step_module("paste_masks", "paste").paste
+encode = step_module("paste_masks", "png").encode
+region = step_module("resize_image", "resize").region
 
 
 def parts(mask: np.ndarray) -> np.ndarray:

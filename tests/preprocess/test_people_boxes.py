@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
-from boxes import checked_boxes, detected_boxes
-from options import Options, parse_options
-from suppression import suppress
 
+from poseserve.in_process import step_module
+
+people_boxes = step_module("crop_people", "boxes")
+options = step_module("crop_people", "options")
+suppression = step_module("crop_people", "suppression")
+DEFAULTS = options.Options(0.3, 0.6, 100)
 SCALE = np.array([0.5, 0.25], np.float32)
 
 
 def detected(rows: list, threshold: float = 0.3) -> tuple[list, list]:
-    boxes, scores = detected_boxes(np.array(rows, np.float32), SCALE, 400, 600, threshold)
+    boxes, scores = people_boxes.detected_boxes(np.array(rows, np.float32), SCALE, 400, 600, threshold)
     assert boxes.shape == (len(scores), 4)
     assert scores.dtype == np.float32
     return boxes.tolist(), scores.tolist()
@@ -53,8 +56,8 @@ def test_threshold_zero_keeps_empty_rows_out():
 
 def test_usable_client_boxes_are_unchanged():
     boxes = np.array([[10, 20, 30, 40], [-500, -500, 5000, 5000], [599.9, 0, 600.1, 1]], np.float32)
-    np.testing.assert_array_equal(checked_boxes(boxes, 400, 600, 3), boxes)
-    assert checked_boxes(np.zeros((0, 4), np.float32), 400, 600, 3).shape == (0, 4)
+    np.testing.assert_array_equal(people_boxes.checked_boxes(boxes, 400, 600, 3), boxes)
+    assert people_boxes.checked_boxes(np.zeros((0, 4), np.float32), 400, 600, 3).shape == (0, 4)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +78,13 @@ def test_usable_client_boxes_are_unchanged():
 def test_first_unusable_client_box_is_named(box):
     boxes = np.array([[1, 2, 3, 4], box, [5, 5, 0, 0]], np.float32)
     with pytest.raises(ValueError, match=r"BOXES row 1 is \[.*; accepted are .*\(0, 0, 600, 400\)") as refusal:
-        checked_boxes(boxes, 400, 600, 100)
+        people_boxes.checked_boxes(boxes, 400, 600, 100)
     assert str(boxes[1].tolist()) in str(refusal.value)
 
 
 def test_too_many_client_boxes_are_refused():
     with pytest.raises(ValueError, match="101 rows; accepted are at most 100"):
-        checked_boxes(np.tile(np.float32([0, 0, 9, 9]), (101, 1)), 400, 600, 100)
+        people_boxes.checked_boxes(np.tile(np.float32([0, 0, 9, 9]), (101, 1)), 400, 600, 100)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,7 @@ def test_too_many_client_boxes_are_refused():
     ],
 )
 def test_suppression(boxes, max_iou, kept):
-    assert suppress(np.array(boxes, float).reshape(-1, 4), max_iou).tolist() == kept
+    assert suppression.suppress(np.array(boxes, float).reshape(-1, 4), max_iou).tolist() == kept
 
 
 def test_suppression_equals_the_definition_on_a_crowd():
@@ -113,38 +116,38 @@ def test_suppression_equals_the_definition_on_a_crowd():
             overlaps.append(shared / (2 * 25 * 60 - shared))
         if all(overlap <= 0.4 for overlap in overlaps):
             kept.append(i)
-    assert suppress(boxes, 0.4).tolist() == kept
+    assert suppression.suppress(boxes, 0.4).tolist() == kept
     assert 5 < len(kept) < 60
 
 
 @pytest.mark.parametrize(
-    ("parameters", "options"),
+    ("parameters", "expected"),
     [
-        ({}, Options(0.3, 0.6, 100)),
-        ({"score_threshold": 0.5, "nms_iou": 1, "max_people": 3}, Options(0.5, 1.0, 3)),
-        ({"score_threshold": "0", "nms_iou": "0.25", "max_people": "100"}, Options(0.0, 0.25, 100)),
-        ({"triton_enable_empty_final_response": False, "who": "knows"}, Options(0.3, 0.6, 100)),
+        ({}, options.Options(0.3, 0.6, 100)),
+        ({"score_threshold": 0.5, "nms_iou": 1, "max_people": 3}, options.Options(0.5, 1.0, 3)),
+        ({"score_threshold": "0", "nms_iou": "0.25", "max_people": "100"}, options.Options(0.0, 0.25, 100)),
+        ({"triton_enable_empty_final_response": False, "who": "knows"}, options.Options(0.3, 0.6, 100)),
     ],
 )
-def test_request_parameters(parameters, options):
-    assert parse_options(parameters, 100) == options
+def test_request_parameters(parameters, expected):
+    assert options.parse_options(parameters, DEFAULTS) == expected
 
 
 @pytest.mark.parametrize("name", ["score_threshold", "nms_iou", "max_people"])
 @pytest.mark.parametrize("value", [-1, 101, "-0.5", "nan", float("nan"), "inf", "", "much", True, None, [1], 10**400])
 def test_unusable_parameter_is_named(name, value):
     with pytest.raises(ValueError, match=f"parameter {name} is .*; accepted is a number from [01] to 1"):
-        parse_options({name: value}, 100)
+        options.parse_options({name: value}, DEFAULTS)
 
 
 @pytest.mark.parametrize("value", [2.5, "2.5"])
 def test_half_a_person_is_refused(value):
     with pytest.raises(ValueError, match=r"max_people is 2\.5; accepted is a whole number from 1 to 100"):
-        parse_options({"max_people": value}, 100)
+        options.parse_options({"max_people": value}, DEFAULTS)
 
 
 def test_long_values_are_shortened():
     with pytest.raises(ValueError, match="parameter nms_iou") as refusal:
-        parse_options({"nms_iou": "é" * 1_000_000}, 100)
+        options.parse_options({"nms_iou": "é" * 1_000_000}, DEFAULTS)
     assert len(str(refusal.value)) < 200
     assert str(refusal.value).isascii()

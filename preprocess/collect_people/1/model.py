@@ -1,34 +1,28 @@
 """collect_people: the people that the pose network saw, without the row that stands for nobody."""
 
+from __future__ import annotations
+
 import json
-import traceback
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 from oks import USUAL_SIGMA, parse_oks_nms, select, similarity
-from people import collect, pose_scores
+from poses import collect, pose_scores
+from responses import respond
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         parameters = json.loads(args["model_config"])["parameters"]
         # Number of keypoints -> sigmas: people's poses do not say of which set they are.
         self._sigmas = {int(k): np.array(v) for k, v in json.loads(parameters["oks_sigmas"]["string_value"]).items()}
 
-    def execute(self, requests):
-        return [self._respond(request) for request in requests]
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
+        return [respond(request, self._outputs) for request in requests]
 
-    def _respond(self, request):
-        try:
-            outputs = self._outputs(request)
-            return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in outputs.items()])
-        except ValueError as error:  # what the client sent
-            return _failure(str(error), pb_utils.TritonError.INVALID_ARG)
-        except Exception as error:  # a request must not take its neighbours down
-            pb_utils.Logger.log_error(traceback.format_exc())
-            return _failure(repr(error), pb_utils.TritonError.INTERNAL)
-
-    def _outputs(self, request):
+    def _outputs(self, request: pb_utils.InferenceRequest) -> dict[str, NDArray[Any]]:
         inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
         regions, boxes = inputs["REGIONS"], inputs["BOXES"]
         keypoints = collect(regions, inputs["POSES"])
@@ -37,15 +31,10 @@ class TritonPythonModel:
                 f"BOXES has {len(boxes)} rows, REGIONS {len(keypoints)} with an area; accepted are as many"
             )
         scores = pose_scores(inputs["SCORES"], keypoints)
-        most = parse_oks_nms(json.loads(request.parameters() or "{}"))
+        max_oks = parse_oks_nms(json.loads(request.parameters() or "{}"))
         kept = np.arange(len(boxes))
-        if most < 1 and len(boxes) > 1:
+        if max_oks < 1 and len(boxes) > 1:
             sigmas = self._sigmas.get(keypoints.shape[1], np.full(keypoints.shape[1], USUAL_SIGMA))
-            kept = select(similarity(keypoints, regions[:, 2:].prod(1), sigmas), scores, most)
+            kept = select(similarity(keypoints, regions[:, 2:].prod(1), sigmas), scores, max_oks)
         outputs = {"BOXES": boxes, "SCORES": inputs["SCORES"], "KEYPOINTS": keypoints, "POSE_SCORES": scores}
-        outputs = {name: array[kept] for name, array in outputs.items()} | {"KEPT_INDICES": kept.astype(np.int32)}
-        return {name: array for name, array in outputs.items() if name in request.requested_output_names()}
-
-
-def _failure(message, code):
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
+        return {name: array[kept] for name, array in outputs.items()} | {"KEPT_INDICES": kept.astype(np.int32)}

@@ -5,30 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 USUAL_SIGMA = 0.08  # of keypoint sets that name none: about the mean of COCO's
 
 
-def similarity(keypoints: np.ndarray, areas: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+def similarity(
+    keypoints: NDArray[np.float32], areas: NDArray[np.floating[Any]], sigmas: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """OKS of every pair of people, as COCO defines it: keypoints [n, K, 3], areas [n] in pixels, sigmas [K] -> [n, n].
 
     The area of a pair is the mean of the two.
     """
     apart = ((keypoints[:, None, :, :2] - keypoints[None, :, :, :2]) ** 2).sum(3)
     area = (areas[:, None] + areas) / 2
-    return np.exp(-apart / (8 * sigmas**2 * area[..., None])).mean(2)
+    oks: NDArray[np.float64] = np.exp(-apart / (8 * sigmas**2 * area[..., None])).mean(2)
+    return oks
 
 
-def select(oks: np.ndarray, scores: np.ndarray, most: float) -> np.ndarray:
-    """The rows to keep, ascending: a person goes when one that scores better and stays is more alike than `most`."""
+def select(oks: NDArray[np.float64], scores: NDArray[np.float32], max_oks: float) -> NDArray[np.intp]:
+    """The rows to keep, ascending: a person goes when one that scores better and stays is more alike than `max_oks`."""
     keep = np.ones(len(scores), bool)
     order = np.argsort(-scores, kind="stable")
     for place, row in enumerate(order):
         if keep[row]:
             later = order[place + 1 :]
-            keep[later] &= oks[row, later] <= most
+            keep[later] &= oks[row, later] <= max_oks
     return np.flatnonzero(keep)
 
 

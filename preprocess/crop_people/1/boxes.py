@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 # Three times the largest image. Beyond it the fixed-point arithmetic of OpenCV's warp would overflow.
 MAX_COORDINATE = 100_000
 
 
 def detected_boxes(
-    detections: np.ndarray, scale: np.ndarray, height: int, width: int, score_threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+    detections: NDArray[np.float32], scale: NDArray[np.float32], height: int, width: int, score_threshold: float
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Boxes f64 [n, 4] in image pixels, clipped to the image, and their scores f32 [n], best first.
 
     detections f32 [rows, 5]: x1, y1, x2, y2 in letterbox pixels, score; scale f32 [2]: image to letterbox.
@@ -24,7 +25,7 @@ def detected_boxes(
     return boxes[held], scores[held]
 
 
-def checked_boxes(boxes: np.ndarray, height: int, width: int, limit: int) -> np.ndarray:
+def checked_boxes(boxes: NDArray[np.float32], height: int, width: int, limit: int) -> NDArray[np.float32]:
     """The client's boxes, f32 [n, 4], unchanged: what lies outside the image is context and is not clipped.
 
     Raises ValueError for more than `limit` boxes and for a box that is unusable.

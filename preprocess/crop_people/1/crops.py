@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-PADDING = 1.25
 
-
-def regions(boxes: np.ndarray, aspect: float) -> np.ndarray:
+def regions(boxes: NDArray[np.floating[Any]], aspect: float, scale: float) -> NDArray[np.float64]:
     """Boxes [n, 4] -> f64 [n, 4], centre x, centre y, width, height in image pixels.
 
-    The box grown around its centre, then widened or heightened to `aspect` (width / height).
+    The box grown by `scale` around its centre, then widened or heightened to `aspect` (width / height).
     """
     boxes = boxes.astype(np.float64)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    width, height = ((boxes[:, 2:] - boxes[:, :2]) * PADDING).T
+    width, height = ((boxes[:, 2:] - boxes[:, :2]) * scale).T
     sides = np.stack([np.maximum(width, height * aspect), np.maximum(height, width / aspect)], 1)
     return np.concatenate([centres, sides], 1)
 
 
-def crop(pixels: np.ndarray, people: np.ndarray, height: int, width: int) -> np.ndarray:
+def crop(pixels: NDArray[np.uint8], people: NDArray[np.float64], height: int, width: int) -> NDArray[np.uint8]:
     """The regions f64 [n, 4] of u8 [h, w, 3], bilinear, black outside the image: u8 [n, height, width, 3].
 
     Pixel centres of a region's border fall on pixel centres of the crop's border:

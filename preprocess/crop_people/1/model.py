@@ -1,23 +1,32 @@
 """crop_people: from detections, or from the client's boxes, to one crop per person."""
 
+from __future__ import annotations
+
 import json
-import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from boxes import checked_boxes, detected_boxes
 from crops import crop, regions
-from options import parse_options
+from numpy.typing import NDArray
+from options import Options, parse_options
+from responses import respond
 from suppression import suppress
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
-        # "HxW" -> people that the networks of that input size take at once; without crops, all that a detector finds.
-        self._max_people = json.loads(config["parameters"]["max_people"]["string_value"])
-        self._most = next(int(tensor["dims"][0]) for tensor in config["input"] if tensor["name"] == "DETECTIONS")
+        parameters = {name: parameter["string_value"] for name, parameter in config["parameters"].items()}
+        rows = next(int(tensor["dims"][0]) for tensor in config["input"] if tensor["name"] == "DETECTIONS")
+        self._defaults = Options(float(parameters["score_threshold"]), float(parameters["nms_iou"]), rows)
+        self._crop_scale = float(parameters["crop_scale"])
+        # "HxW" -> people that the networks of that input size take at once.
+        self._max_people = json.loads(parameters["max_people"])
         self._sizes = {  # "HxW" -> H, W: one for every input size in use
             output["name"].removeprefix("CROPS_"): (int(output["dims"][1]), int(output["dims"][2]))
             for output in config["output"]
@@ -25,62 +34,55 @@ class TritonPythonModel:
         }
         cv2.setNumThreads(1)  # instances, not threads, fill the cores
 
-    def execute(self, requests):
-        return [self._respond(request) for request in requests]
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
+        return [respond(request, self._outputs) for request in requests]
 
-    def _respond(self, request):
-        try:
-            outputs = self._outputs(request)
-            return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in outputs.items()])
-        except ValueError as error:  # what the client sent
-            return _failure(str(error), pb_utils.TritonError.INVALID_ARG)
-        except Exception as error:  # a request must not take its neighbours down
-            pb_utils.Logger.log_error(traceback.format_exc())
-            return _failure(repr(error), pb_utils.TritonError.INTERNAL)
-
-    def _outputs(self, request):
-        wanted = set(request.requested_output_names())
+    def _outputs(self, request: pb_utils.InferenceRequest) -> dict[str, NDArray[Any]]:
+        wanted = request.requested_output_names()
         inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
         if not inputs.keys() & {"PIXELS", "SIZE"}:
             raise ValueError("PIXELS are missing; SIZE is accepted in their stead where no crops are wanted")
-        shape = inputs["PIXELS"].shape[:2] if "PIXELS" in inputs else inputs["SIZE"].tolist()
+        height, width = inputs["PIXELS"].shape[:2] if "PIXELS" in inputs else inputs["SIZE"].tolist()
         sizes = {size for size in self._sizes if wanted & {f"CROPS_{size}", f"REGIONS_{size}"}}
-        limit = min((self._max_people[size] for size in sizes), default=self._most)
-        boxes, scores, found = self._people(inputs, *shape, json.loads(request.parameters() or "{}"), limit)
-        outputs = {
+        # Without crops, as many people as a detector finds.
+        limit = min((self._max_people[size] for size in sizes), default=self._defaults.max_people)
+        boxes, scores, found = self._people(inputs, height, width, json.loads(request.parameters() or "{}"), limit)
+        outputs: dict[str, NDArray[Any]] = {
             "BOXES": boxes.astype(np.float32),
             "SCORES": scores,
             "PEOPLE_FOUND": np.array([found], np.int32),
         }
         for size in sizes:
-            crops_name, regions_name = f"CROPS_{size}", f"REGIONS_{size}"
-            height, width = self._sizes[size]
+            crop_height, crop_width = self._sizes[size]
             # A network takes no tensor without rows: one region without area stands for nobody.
-            people = regions(boxes, width / height) if len(boxes) else np.zeros((1, 4))
-            outputs[regions_name] = people.astype(np.float32)
-            if crops_name in wanted:
+            people = regions(boxes, crop_width / crop_height, self._crop_scale) if len(boxes) else np.zeros((1, 4))
+            outputs[f"REGIONS_{size}"] = people.astype(np.float32)
+            if (name := f"CROPS_{size}") in wanted:
                 if "PIXELS" not in inputs:
-                    raise ValueError(f"{crops_name} need PIXELS")
-                outputs[crops_name] = crop(inputs["PIXELS"], people, height, width)
-        return {name: array for name, array in outputs.items() if name in wanted}
+                    raise ValueError(f"{name} need PIXELS")
+                outputs[name] = crop(inputs["PIXELS"], people, crop_height, crop_width)
+        return outputs
 
-    def _people(self, inputs, height, width, parameters, limit):
+    def _people(
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        height: int,
+        width: int,
+        parameters: Mapping[str, object],
+        limit: int,
+    ) -> tuple[NDArray[Any], NDArray[np.float32], int]:
         """Boxes [n, 4] of at most `limit` people, scores f32 [n], and how many there were before that cut the list."""
         given = inputs.keys() - {"PIXELS", "SIZE"}
         if not given:  # the whole image is one person
             return np.array([[0, 0, width, height]], np.float64), np.ones(1, np.float32), 1
         if given == {"BOXES"}:
-            boxes = checked_boxes(inputs["BOXES"], height, width, limit)
-            return boxes, np.ones(len(boxes), np.float32), len(boxes)
+            asked = checked_boxes(inputs["BOXES"], height, width, limit)
+            return asked, np.ones(len(asked), np.float32), len(asked)
         if given != {"DETECTIONS", "SCALE"}:
             names = ", ".join(sorted(given))
             raise ValueError(f"beside the image: {names}; accepted are BOXES, DETECTIONS and SCALE, or nothing")
-        options = parse_options(parameters, limit)
+        options = parse_options(parameters, replace(self._defaults, max_people=limit))
         boxes, scores = detected_boxes(inputs["DETECTIONS"], inputs["SCALE"], height, width, options.score_threshold)
         kept = suppress(boxes, options.nms_iou)
         best = kept[: options.max_people]
         return boxes[best], scores[best], len(kept)
-
-
-def _failure(message, code):
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))

@@ -17,18 +17,20 @@ class Options:
     max_people: int
 
 
-def parse_options(parameters: Mapping[str, object], limit: int) -> Options:
-    """Options from request parameters, which are numbers or strings that hold one; `limit` bounds max_people.
+def parse_options(parameters: Mapping[str, object], defaults: Options) -> Options:
+    """`defaults`, but for what the request parameters, numbers or strings that hold one, say; its max_people is also
+    the most that is accepted.
 
     Unknown names are ignored, for Triton passes parameters of its own. Raises ValueError for a value that is
     no number or out of its range.
     """
+    limit = defaults.max_people
     people = _number(parameters, "max_people", limit, 1, limit)
     if not people.is_integer():
         raise ValueError(f"parameter max_people is {people}; accepted is a whole number from 1 to {limit}")
     return Options(
-        _number(parameters, "score_threshold", 0.3, 0, 1),
-        _number(parameters, "nms_iou", 0.6, 0, 1),
+        _number(parameters, "score_threshold", defaults.score_threshold, 0, 1),
+        _number(parameters, "nms_iou", defaults.nms_iou, 0, 1),
         int(people),
     )
 

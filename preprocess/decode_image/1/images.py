@@ -9,13 +9,14 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 from file_formats import image_format, jpeg_ends, still_png, tiff_tile
+from numpy.typing import NDArray
 from orientation import upright, webp_orientation
 
 ACCEPTED = "accepted is one JPEG, PNG, WebP, BMP or TIFF image"
 MAX_TILE = 2**24  # pixels
 
 
-def decode(encoded: bytes, max_pixels: int, max_side: int) -> np.ndarray:
+def decode(encoded: bytes, max_pixels: int, max_side: int) -> NDArray[np.uint8]:
     """Upright RGB pixels, u8 [h, w, 3], contiguous.
 
     16 bit become 8, alpha is dropped, grey, palette and CMYK become RGB; of several frames or pages the first
@@ -35,23 +36,24 @@ def decode(encoded: bytes, max_pixels: int, max_side: int) -> np.ndarray:
     flags = cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_IGNORE_ORIENTATION if name == "WebP" else 0)
     try:
         with _quiet_stderr():
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE" in str(error):
             raise ValueError(
                 f"IMAGE is a {name} that declares too large a picture; accepted are at most {max_pixels} "
                 f"pixels and no side above {max_side}"
             ) from None
-        pixels = None
-    if pixels is None or (name == "JPEG" and not jpeg_ends(encoded)):
+        decoded = None
+    if decoded is None or (name == "JPEG" and not jpeg_ends(encoded)):
         raise ValueError(
             f"IMAGE is a {name} of {len(encoded)} bytes that cannot be decoded: truncated, damaged or a rare "
             f"kind, 32 bit samples for example; {ACCEPTED}"
         )
+    pixels = decoded.astype(np.uint8, copy=False)
     return upright(pixels, webp_orientation(encoded)) if name == "WebP" else pixels
 
 
-def letterbox(pixels: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def letterbox(pixels: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """The image scaled to fit into the top left corner of u8 [height, width, 3], the rest 114.
 
     Also returns the x and y scale from image to letterbox, f32 [2]; they differ as sides are whole pixels.

@@ -1,22 +1,28 @@
 """decode_image: one encoded image in, its pixels and the detector's letterbox out."""
 
+from __future__ import annotations
+
 import json
 import os
-import traceback
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+from responses import respond
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
-        limits = {name: int(config["parameters"][name]["string_value"]) for name in ("max_pixels", "max_side")}
-        letterbox = pb_utils.get_output_config_by_name(config, "LETTERBOX")
-        self._limits, self._letterbox_size = limits, [int(side) for side in letterbox["dims"][:2]]
+        self._max_pixels, self._max_side = (
+            int(config["parameters"][name]["string_value"]) for name in ("max_pixels", "max_side")
+        )
+        dims = next(output["dims"] for output in config["output"] if output["name"] == "LETTERBOX")
+        self._letterbox_height, self._letterbox_width = int(dims[0]), int(dims[1])
         # OpenCV reads these once, when it is loaded: hence the late import.
-        os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(limits["max_pixels"])
-        os.environ["OPENCV_IO_MAX_IMAGE_WIDTH"] = os.environ["OPENCV_IO_MAX_IMAGE_HEIGHT"] = str(limits["max_side"])
+        os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(self._max_pixels)
+        os.environ["OPENCV_IO_MAX_IMAGE_WIDTH"] = os.environ["OPENCV_IO_MAX_IMAGE_HEIGHT"] = str(self._max_side)
         os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
         import cv2
         import images
@@ -24,30 +30,18 @@ class TritonPythonModel:
         cv2.setNumThreads(1)  # instances, not threads, fill the cores
         self._images = images
 
-    def execute(self, requests):
-        return [self._respond(request) for request in requests]
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
+        return [respond(request, self._outputs) for request in requests]
 
-    def _respond(self, request):
-        try:
-            outputs = self._outputs(request)
-            return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in outputs.items()])
-        except ValueError as error:  # what the client sent
-            return _failure(str(error), pb_utils.TritonError.INVALID_ARG)
-        except Exception as error:  # a request must not take its neighbours down
-            pb_utils.Logger.log_error(traceback.format_exc())
-            return _failure(repr(error), pb_utils.TritonError.INTERNAL)
-
-    def _outputs(self, request):
-        wanted = request.requested_output_names()
-        image = pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy()
+    def _outputs(self, request: pb_utils.InferenceRequest) -> dict[str, NDArray[Any]]:
+        inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        image = inputs["IMAGE"]
         if image.shape != (1,):
             raise ValueError(f"IMAGE has shape {list(image.shape)}; accepted is [1], one encoded image")
-        pixels = self._images.decode(image[0], **self._limits)
-        outputs = {"PIXELS": pixels, "SIZE": np.array(pixels.shape[:2], np.int32)}
-        if {"LETTERBOX", "SCALE"} & wanted:
-            outputs["LETTERBOX"], outputs["SCALE"] = self._images.letterbox(pixels, *self._letterbox_size)
-        return {name: array for name, array in outputs.items() if name in wanted}
-
-
-def _failure(message, code):
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
+        pixels = self._images.decode(image[0], self._max_pixels, self._max_side)
+        outputs: dict[str, NDArray[Any]] = {"PIXELS": pixels, "SIZE": np.array(pixels.shape[:2], np.int32)}
+        if {"LETTERBOX", "SCALE"} & request.requested_output_names():
+            outputs["LETTERBOX"], outputs["SCALE"] = self._images.letterbox(
+                pixels, self._letterbox_height, self._letterbox_width
+            )
+        return outputs

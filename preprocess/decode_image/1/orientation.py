@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 from file_formats import tiff_tags
+from numpy.typing import NDArray
 
 
 def webp_orientation(encoded: bytes) -> int:
@@ -21,7 +22,7 @@ def webp_orientation(encoded: bytes) -> int:
     return 1
 
 
-def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """u8 [h, w, 3] as a viewer shows it, contiguous; `orientation` is EXIF's, 1..8."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)

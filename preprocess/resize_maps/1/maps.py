@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-MAX_PIXELS, MAX_SIDE = 2**27, 32766  # of an image, as in decode_image
 
-
-def stretch(values: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """[H, W, ...] of any type -> [h, w, ...] of that type; `size` is h, w.
-
-    Raises ValueError for a size that no image has.
-    """
+def checked_size(size: NDArray[np.int32], max_pixels: int, max_side: int) -> tuple[int, int]:
+    """Height and width of an image. Raises ValueError for a size that no image has."""
     height, width = (int(side) for side in size)
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE and height * width <= MAX_PIXELS):
+    if not (1 <= height <= max_side and 1 <= width <= max_side and height * width <= max_pixels):
         raise ValueError(
-            f"SIZE is {height}, {width}; accepted are sides from 1 to {MAX_SIDE}, at most {MAX_PIXELS} pixels"
+            f"SIZE is {height}, {width}; accepted are sides from 1 to {max_side}, at most {max_pixels} pixels"
         )
+    return height, width
+
+
+def stretch(values: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """[H, W, ...] of any type -> [height, width, ...] of that type."""
     numbers = values if values.dtype == np.uint8 else values.astype(np.float32)
     return cv2.resize(numbers, (width, height), interpolation=cv2.INTER_LINEAR).astype(values.dtype, copy=False)
 
 
-def cut(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+def cut(values: NDArray[Any], bounds: NDArray[np.int32]) -> NDArray[Any]:
     """The part of a map [H, W, ...] that shows the image: `bounds` is its top, left, height, width.
 
     Raises ValueError when there is no such part.
@@ -38,13 +40,14 @@ def cut(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     return values[top : top + height, left : left + width]
 
 
-def stretch_normals(values: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Unit vectors f16 [H, W, 3] -> unit vectors f16 [h, w, 3]."""
-    vectors = stretch(values.astype(np.float32), size)
-    return (vectors / np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-5)).astype(np.float16)
+def stretch_normals(values: NDArray[np.float16], height: int, width: int) -> NDArray[np.float16]:
+    """Unit vectors f16 [H, W, 3] -> unit vectors f16 [height, width, 3]."""
+    vectors: NDArray[np.float32] = stretch(values.astype(np.float32), height, width)
+    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=2, keepdims=True).clip(1e-5)
+    return unit.astype(np.float16)
 
 
-def of_people(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def of_people(values: NDArray[np.float16], mask: NDArray[np.uint8]) -> NDArray[np.float16]:
     """f16 [h, w, ...] with NaN where the mask u8 [h, w] is 0. Raises ValueError when the sizes differ."""
     if values.shape[:2] != mask.shape:
         raise ValueError(f"SIZE is {list(values.shape[:2])}, MASK {list(mask.shape)}; accepted is one size of both")
@@ -53,8 +56,8 @@ def of_people(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return people
 
 
-# Output of the step -> its input, and what stretches it.
-RESIZE: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+# Output of the step -> its input, and what stretches it to a height and width.
+RESIZE: dict[str, tuple[str, Callable[[NDArray[Any], int, int], NDArray[Any]]]] = {
     "DEPTH": ("DEPTH_MAP", stretch),
     "NORMALS": ("NORMAL_MAP", stretch_normals),
     "POINTS": ("POINT_MAP", stretch),

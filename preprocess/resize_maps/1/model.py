@@ -1,42 +1,35 @@
 """resize_maps: maps of the networks' input size, without what was padded, stretched to the size of the image."""
 
-import traceback
+from __future__ import annotations
+
+import json
+from typing import Any
 
 import cv2
 import triton_python_backend_utils as pb_utils
-from maps import RESIZE, cut, of_people
+from maps import RESIZE, checked_size, cut, of_people
+from numpy.typing import NDArray
+from responses import respond
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
+        parameters = json.loads(args["model_config"])["parameters"]
+        self._max_pixels, self._max_side = (int(parameters[n]["string_value"]) for n in ("max_pixels", "max_side"))
         cv2.setNumThreads(1)  # instances, not threads, fill the cores
 
-    def execute(self, requests):
-        return [self._respond(request) for request in requests]
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
+        return [respond(request, self._outputs) for request in requests]
 
-    def _respond(self, request):
-        try:
-            outputs = self._outputs(request)
-            return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in outputs.items()])
-        except ValueError as error:  # what the client sent
-            return _failure(str(error), pb_utils.TritonError.INVALID_ARG)
-        except Exception as error:  # a request must not take its neighbours down
-            pb_utils.Logger.log_error(traceback.format_exc())
-            return _failure(repr(error), pb_utils.TritonError.INTERNAL)
-
-    def _outputs(self, request):
-        maps = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
-        size = maps.pop("SIZE")
-        mask = maps.pop("MASK", None)
-        bounds = maps.pop("BOUNDS", None)
+    def _outputs(self, request: pb_utils.InferenceRequest) -> dict[str, NDArray[Any]]:
+        inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        height, width = checked_size(inputs["SIZE"], self._max_pixels, self._max_side)
         outputs = {}
         for name in request.requested_output_names():
             source, resize = RESIZE[name.removesuffix("_OF_PEOPLE")]
-            values = maps[source][0]
-            values = resize(values if bounds is None else cut(values, bounds[0]), size)
-            outputs[name] = of_people(values, mask) if name.endswith("_OF_PEOPLE") else values
+            values = inputs[source][0]
+            if "BOUNDS" in inputs:
+                values = cut(values, inputs["BOUNDS"][0])
+            values = resize(values, height, width)
+            outputs[name] = of_people(values, inputs["MASK"]) if name.endswith("_OF_PEOPLE") else values
         return outputs
-
-
-def _failure(message, code):
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))

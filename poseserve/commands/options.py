@@ -1,0 +1,99 @@
+"""Arguments that several commands have, and what follows from them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from poseserve.catalogue import CATALOGUE, TRAINED_ON, Network
+from poseserve.errors import InputError
+from poseserve.repository.folders import ROOT
+from poseserve.repository.installed import Repository
+from poseserve.serving.reload import reload
+from poseserve.tasks import TASKS
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Which weights, and of which network."""
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="these weights instead of the official ones")
+    group = parser.add_argument_group("a network of your own, of a known family")
+    group.add_argument("--family", metavar="FAMILY", help="such as vitpose, sapiens, rtmdet, yolo or mmdet")
+    own = [
+        group.add_argument("--size", help="of the family, such as 0.3b, s or w32; layout of a YOLO export, v5 or v8"),
+        group.add_argument("--config", type=Path, metavar="FILE", help="of an mmdet detector"),
+        group.add_argument("--class-index", type=int, metavar="N", help="of a YOLO or mmdet detector (default: 0)"),
+        group.add_argument("--task", choices=TASKS, help="(default: pose, or what the family does)"),
+        group.add_argument("--keypoints", metavar="SET", help="a keypoint set of poseclient, or a JSON file with one"),
+        group.add_argument("--classes", metavar="SET", help="a class set of poseclient"),
+        group.add_argument(
+            "--trained-on", choices=TRAINED_ON, help=f"what a parts network has seen (default: {TRAINED_ON[0]})"
+        ),
+        group.add_argument("--input-size", type=_input_size, metavar="HxW", help="default: that of the family"),
+    ]
+    parser.set_defaults(own={option.dest: option.option_strings[0] for option in own})
+
+
+def given_network(args: argparse.Namespace) -> tuple[Network, dict[str, Any] | None]:
+    """The network that the arguments of `add_weights` name, and its keypoint table where that is the user's own."""
+    given = {name: value for name in args.own if (value := getattr(args, name)) is not None}
+    if args.family is None:
+        if args.name not in CATALOGUE:
+            raise InputError(
+                f"{args.name} is not in the catalogue (`poseserve catalogue`); for weights of your own give --family"
+            )
+        if given:
+            raise InputError(
+                f"{', '.join(args.own[name] for name in given)}: for a network of your own, with --family and another "
+                f"name; the catalogue knows {args.name}"
+            )
+        return CATALOGUE[args.name], None
+    from poseserve.families.family import families  # torch takes its time
+    from poseserve.networks.own import own_network
+
+    if args.checkpoint is None and args.name not in CATALOGUE:
+        raise InputError("weights of your own need --checkpoint FILE")
+    known = families()
+    if args.family in known:
+        task = args.task or next(iter(known[args.family].outputs))
+        fitting = {"size", "task", "input_size", *TASKS[task].options, *known[args.family].options}
+        if odd := [args.own[name] for name in given if name not in fitting]:
+            raise InputError(f"{', '.join(odd)}: not for a {task} network of family {args.family}")
+    return own_network(args.name, args.family, **{n: value for n, value in given.items() if n != "config"})
+
+
+def _input_size(text: str) -> tuple[int, int]:
+    if not re.fullmatch(r"\d+x\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no height and width like 256x192")
+    height, width = text.split("x")
+    return int(height), int(width)
+
+
+def add_licence(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--accept-licence", action="store_true", help="accept the licence of the weights unasked")
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--server", metavar="HOST:PORT", help="HTTP address of a running server that takes it up")
+
+
+def add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="the folder that holds model_repository (default: %(default)s)"
+    )
+
+
+def root_words(args: argparse.Namespace) -> list[str]:
+    """`--root` as it was given, none for the default."""
+    return [] if args.root == ROOT else ["--root", str(args.root)]
+
+
+def reload_server(server: str | None, repository: Repository) -> int:
+    """Let a running server serve what the repository holds, or say how to; the command's exit code."""
+    if server:
+        reload(server, repository)
+        print(f"{server} has taken it up")
+    else:
+        print("served from the next start on; a running server takes it up with --server HOST:PORT")
+    return 0

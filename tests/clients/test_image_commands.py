@@ -1,0 +1,43 @@
+"""Commands request, draw and write what their flags say."""
+
+import inspect
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from poseclient.cli import parser
+from poseclient.image_commands import IMAGE_COMMANDS
+
+
+@pytest.mark.parametrize("command", ["pose", "people", "parts", "depth", "normals"])
+def test_an_overlay_shows_the_image_beside_it_on_demand(write, results, command):
+    alone, beside = (
+        cv2.imread(str(write(command, results[command], *options) / "a.jpg_overlay.jpg"))
+        for options in ([], ["--side-by-side"])
+    )
+    assert beside.shape[1] == 8 + alone.shape[1]
+    np.testing.assert_allclose(beside[:, :4], 200, atol=12)
+
+
+@pytest.mark.parametrize("name", IMAGE_COMMANDS)
+async def test_the_server_is_asked_with_the_options_that_were_given(name):
+    """None is left to the server; flags of the format and the command line alone do not reach it."""
+    asked = {}
+
+    async def request(client, data, **options):
+        asked.update(options)
+
+    command = IMAGE_COMMANDS[name]
+    flags = ["--max-people", "3"] if "--max-people" in command.request_flags else []
+    args = parser().parse_args([name, "a.jpg", "--model", "other", *flags])
+    await replace(command, request=request).result(None, b"jpeg", args)
+    assert asked["model"] == "other"
+    assert asked.get("max_people") == (3 if flags else None)
+    assert None not in asked.values()
+    inspect.signature(command.request).bind(None, b"jpeg", **asked)
+
+
+def test_only_some_commands_find_people():
+    assert {name for name, command in IMAGE_COMMANDS.items() if command.finds_people} == {"detect", "pose", "people"}
