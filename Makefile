@@ -30,6 +30,7 @@ lint: developing  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for step in preprocess/*/1; do $(BIN)/mypy $$step || exit 1; done  # each has a model.py
 
 loadtest: developing  ## a minute of load on a server of its own: throughput, latency, failures
 	$(BIN)/python -m loadtest.run
@@ -49,7 +50,7 @@ train: developing  ## render scenes, train the demo networks and export them (ho
 	$(BIN)/python -m demo.export
 
 configure: serving  ## write every config.pbtxt from the catalogue
-	$(BIN)/poseserve configure
+	$(BIN)/poseserve configure --root .
 
 clean:  ## remove the environment and what was written
 	rm -rf $(VENV) out

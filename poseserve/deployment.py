@@ -9,6 +9,7 @@ from poseserve.tasks import DETECTIONS
 
 FORMATS = {"torchscript": "model.pt", "onnx": "model.onnx", "openvino": "model.onnx"}
 ACCELERATORS = ("tensorrt",)
+INSTALL = "`pip install --constraint constraints.txt -e '.[{}]'` in the checkout"  # the packages of an engine
 PRECISIONS = ("fp32", "bf16", "fp16")
 TRIED_PRECISIONS = ("fp32", "bf16")  # by `poseserve tune`
 REQUEST_ROWS = 4  # of the requests that it sends

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from os import PathLike
 
 
@@ -37,6 +38,12 @@ class DiskFullError(PoseserveError):
 
 class ExportError(PoseserveError):
     """The exported file would not serve: it differs from the network, or is bound to one device."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` with the known names that are like this one, nothing where none is."""
+    alike = get_close_matches(name, known)
+    return f"; did you mean {' or '.join(alike)}?" if alike else ""
 
 
 @contextmanager

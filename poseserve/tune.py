@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from poseserve.catalogue import Network
-from poseserve.deployment import FORMATS, Deployment
+from poseserve.deployment import FORMATS, INSTALL, Deployment
 from poseserve.errors import InputError, PoseserveError
 from poseserve.networks import build
 from poseserve.repository.config import network_config, network_files
@@ -30,6 +30,7 @@ from poseserve.serving.server import scratch_server
 DELAYS_US = (0, 500, 2000)
 WORTH = 1.02  # a delay must be that much faster: it costs the requests that come alone
 SECONDS = 3.0
+PACKAGES = {"onnx": ("onnxruntime", "fp32"), "openvino": ("openvino", "bf16")}  # of an engine, and its precision
 
 
 def engines(precisions: Collection[str], installed: Deployment | None = None) -> list[Deployment]:
@@ -37,15 +38,25 @@ def engines(precisions: Collection[str], installed: Deployment | None = None) ->
     installed = installed or Deployment()
     wanted = [("torchscript", p) for p in precisions]
     if not torch.cuda.is_available():
-        if find_spec("onnxruntime") and "fp32" in precisions:
-            wanted.append(("onnx", "fp32"))
-        if find_spec("openvino") and "bf16" in precisions and not installed.gpus:
-            wanted.append(("openvino", "bf16"))
+        for engine, (package, precision) in PACKAGES.items():
+            if find_spec(package) and precision in precisions and not (engine == "openvino" and installed.gpus):
+                wanted.append((engine, precision))
     if installed.precision in precisions:
         wanted.append((installed.format, installed.precision))
     return [
         replace(installed, format=f, precision=p, accelerator=installed.accelerator if f == "onnx" else "")
         for f, p in dict.fromkeys(wanted)
+    ]
+
+
+def not_tried(precisions: Collection[str]) -> list[str]:
+    """A line for each engine that often wins on CPUs and whose packages this machine lacks."""
+    if torch.cuda.is_available():
+        return []
+    return [
+        f"not tried: --format {engine} --precision {precision}, for {package} is missing: {INSTALL.format(engine)}"
+        for engine, (package, precision) in PACKAGES.items()
+        if precision in precisions and not find_spec(package)
     ]
 
 

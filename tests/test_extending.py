@@ -32,8 +32,8 @@ from poseserve.serving.server import scratch_server
 
 assert ROOT == Path.cwd(), ROOT
 for name in ("toy-pose", "toy-edges"):
-    assert main(["add", name, "--checkpoint", f"{name}.pth"]) == 0
-assert main(["configure"]) == 0
+    assert main(["add", name, "--checkpoint", f"{name}.pth", "--root", str(ROOT)]) == 0
+assert main(["configure", "--root", str(ROOT)]) == 0
 with scratch_server(REPOSITORIES) as server:
     dry_run(server.grpc_url)
     with PoseClient(f"grpc://{server.grpc_url}") as client:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tritonclient.grpc.aio
-import tritonclient.http.aio
 from numpy.typing import ArrayLike, NDArray
 
-from poseclient import inference, protocol
+from poseclient import exchange, inference, protocol
+from poseclient.aio_connections import AsyncConnection, connect
 from poseclient.errors import RequestError
+from poseclient.exchange import Calls
 from poseclient.images import Image, encode_image
 from poseclient.inference import DetectionOptions, InferRequest, PoseOptions, Result
 from poseclient.keypoints import ClassSet, KeypointSet, class_set, keypoint_set
@@ -46,9 +45,11 @@ class AsyncPoseClient:
     async def close(self) -> None:
         """Close the connections of this client.
 
+        Over gRPC it first waits for requests that were given up: Triton 2.51 may end when one is cancelled.
+
         >>> await client.close()
         """
-        await self._api.close()
+        await self._connection.close()
 
     async def detect(self, image: Image, *, model: str = "detect", **options: Unpack[DetectionOptions]) -> People:
         """Find people: `boxes` f32 [n, 4], `scores` f32 [n], best first; no keypoints.
@@ -156,7 +157,7 @@ class AsyncPoseClient:
 
         >>> names = (await client.keypoint_set("pose")).names
         """
-        return keypoint_set((await self._describe(model)).parameter("keypoint_set"))
+        return keypoint_set(await self._run(exchange.keypoint_set(model, self._descriptions)))
 
     async def class_set(self, model: str = "parts") -> ClassSet:
         """The class set of an ensemble: names and colours of the class ids in its mask.
@@ -165,7 +166,7 @@ class AsyncPoseClient:
 
         >>> names = (await client.class_set("parts")).names
         """
-        return class_set((await self._describe(model)).parameter("class_set"))
+        return class_set(await self._run(exchange.class_set(model, self._descriptions)))
 
     async def max_boxes(self) -> int:
         """Most boxes that a request may have, whichever network it is for.
@@ -181,35 +182,33 @@ class AsyncPoseClient:
         True
         """
         try:
-            with self._endpoint.errors():
-                return bool(await self._api.is_server_ready(**self._endpoint.deadline))
+            return await self._connection.is_ready()
         except RequestError:
             return False
 
     @cached_property
-    def _api(self) -> Any:
-        # Made at first use, because a connection belongs to the event loop that runs at that moment.
-        endpoint = self._endpoint
-        if endpoint.is_grpc:
-            return tritonclient.grpc.aio.InferenceServerClient(endpoint.address, ssl=endpoint.is_secure)
-        return tritonclient.http.aio.InferenceServerClient(
-            endpoint.address,
-            conn_timeout=endpoint.timeout,
-            ssl=endpoint.is_secure,
-            ssl_context=ssl.create_default_context(),  # without a context it would trust any certificate
-        )
+    def _connection(self) -> AsyncConnection:
+        # Made at first use, because it belongs to the event loop that runs at that moment.
+        return connect(self._endpoint)
 
     async def _infer(self, request: InferRequest[Result]) -> Result:
-        description = await self._describe(request.model) if request.needs_description else request.assumed_description
         encoded = await asyncio.to_thread(encode_image, request.image)
-        arguments = request.arguments(self._endpoint.api, encoded, description.outputs)
-        with self._endpoint.errors():
-            response = await self._api.infer(**arguments, **self._endpoint.deadline)
-        return request.read(response, description)
+        return await self._run(exchange.infer(request, self._endpoint.api, encoded, self._descriptions))
 
     async def _describe(self, model: str) -> ModelDescription:
-        if model not in self._descriptions:
-            with self._endpoint.errors():
-                config = await self._api.get_model_config(model, **self._endpoint.deadline)
-            self._descriptions[model] = protocol.describe(config)
-        return self._descriptions[model]
+        return await self._run(exchange.describe(model, self._descriptions))
+
+    async def _run(self, calls: Calls[Result]) -> Result:
+        """Make the calls, one after the other."""
+        try:
+            call = next(calls)
+            while True:
+                try:
+                    answer = await getattr(self._connection, call.method)(**call.arguments)
+                except RequestError as error:
+                    call = calls.throw(error)
+                else:
+                    call = calls.send(answer)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result

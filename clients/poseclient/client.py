@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from types import SimpleNamespace
+import weakref
 from typing import TYPE_CHECKING, Any
 
-import gevent.ssl
 import numpy as np
-import tritonclient.grpc
-import tritonclient.http
 from numpy.typing import ArrayLike, NDArray
 
-from poseclient import inference, protocol
+from poseclient import exchange, inference, protocol
+from poseclient.connections import Connection, connect
 from poseclient.errors import RequestError
+from poseclient.exchange import Calls
 from poseclient.images import Image, encode_image
 from poseclient.inference import DetectionOptions, InferRequest, PoseOptions, Result
 from poseclient.keypoints import ClassSet, KeypointSet, class_set, keypoint_set
@@ -46,9 +44,9 @@ class PoseClient:
     def __init__(self, url: str = protocol.DEFAULT_URL, timeout: float = 60.0) -> None:
         self._endpoint = protocol.Endpoint(url, timeout)
         self._descriptions: dict[str, ModelDescription] = {}
-        # A gRPC channel serves all threads, an HTTP client of tritonclient only the thread that made it.
-        self._own: Any = SimpleNamespace() if self._endpoint.is_grpc else threading.local()
-        self._own.api = self._connect()
+        self._connection: Connection = self._connect()
+        # At the latest when the program ends: a request in flight must not be cancelled (see `connections.ABANDONED`).
+        self._close = weakref.finalize(self, self._connection.close)
 
     def __enter__(self) -> PoseClient:
         return self
@@ -59,11 +57,11 @@ class PoseClient:
     def close(self) -> None:
         """Close the connections of this client.
 
+        Over gRPC it first waits for requests that were given up: Triton 2.51 may end when one is cancelled.
+
         >>> client.close()
         """
-        # Those of other threads end when nothing uses them any more.
-        self._api.close()
-        self._own = threading.local()
+        self._close()
 
     def detect(self, image: Image, *, model: str = "detect", **options: Unpack[DetectionOptions]) -> People:
         """Find people: `boxes` f32 [n, 4], `scores` f32 [n], best first; no keypoints.
@@ -169,7 +167,7 @@ class PoseClient:
 
         >>> names = client.keypoint_set("pose").names
         """
-        return keypoint_set(self._describe(model).parameter("keypoint_set"))
+        return keypoint_set(self._run(exchange.keypoint_set(model, self._descriptions)))
 
     def class_set(self, model: str = "parts") -> ClassSet:
         """The class set of an ensemble: names and colours of the class ids in its mask.
@@ -178,7 +176,7 @@ class PoseClient:
 
         >>> names = client.class_set("parts").names
         """
-        return class_set(self._describe(model).parameter("class_set"))
+        return class_set(self._run(exchange.class_set(model, self._descriptions)))
 
     def max_boxes(self) -> int:
         """Most boxes that a request may have, whichever network it is for.
@@ -194,39 +192,31 @@ class PoseClient:
         True
         """
         try:
-            with self._endpoint.errors():
-                return bool(self._api.is_server_ready(**self._endpoint.deadline))
+            return self._connection.is_ready()
         except RequestError:
             return False
 
-    @property
-    def _api(self) -> Any:
-        if not hasattr(self._own, "api"):
-            self._own.api = self._connect()
-        return self._own.api
-
     def _connect(self) -> Any:
-        endpoint = self._endpoint
-        if endpoint.is_grpc:
-            return tritonclient.grpc.InferenceServerClient(endpoint.address, ssl=endpoint.is_secure)
-        return tritonclient.http.InferenceServerClient(
-            endpoint.address,
-            connection_timeout=endpoint.timeout,
-            network_timeout=endpoint.timeout,
-            ssl=endpoint.is_secure,
-            ssl_context_factory=gevent.ssl.create_default_context,
-        )
+        return connect(self._endpoint)
 
     def _infer(self, request: InferRequest[Result]) -> Result:
-        description = self._describe(request.model) if request.needs_description else request.assumed_description
-        arguments = request.arguments(self._endpoint.api, encode_image(request.image), description.outputs)
-        with self._endpoint.errors():
-            response = self._api.infer(**arguments, **self._endpoint.deadline)
-        return request.read(response, description)
+        encoded = encode_image(request.image)
+        return self._run(exchange.infer(request, self._endpoint.api, encoded, self._descriptions))
 
     def _describe(self, model: str) -> ModelDescription:
-        if model not in self._descriptions:
-            with self._endpoint.errors():
-                config = self._api.get_model_config(model, **self._endpoint.deadline)
-            self._descriptions[model] = protocol.describe(config)
-        return self._descriptions[model]
+        return self._run(exchange.describe(model, self._descriptions))
+
+    def _run(self, calls: Calls[Result]) -> Result:
+        """Make the calls, one after the other."""
+        try:
+            call = next(calls)
+            while True:
+                try:
+                    answer = getattr(self._connection, call.method)(**call.arguments)
+                except RequestError as error:
+                    call = calls.throw(error)
+                else:
+                    call = calls.send(answer)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result

@@ -1,6 +1,7 @@
 """Pictures of people, masks and maps, always a new image.
 
-Images are u8 [h, w, 3] RGB or [h, w] grey, pictures u8 [h, w, 3] RGB.
+Images are u8 [h, w, 3] RGB, [h, w] or [h, w, 1] grey, or [h, w, 4] RGBA, whose alpha is dropped; or an image of Pillow.
+InputError for others. Pictures are u8 [h, w, 3] RGB.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 from poseclient.errors import InputError
 from poseclient.keypoints import ClassSet, Colour, KeypointSet, Pair, keypoint_set
 from poseclient.people import People
 
+Pixels = NDArray[np.uint8] | PIL.Image.Image
 Point = tuple[int, int]  # x, y in OpenCV's fixed-point coordinates
 
 BOX_COLOURS: tuple[Colour, ...] = (
@@ -30,7 +33,7 @@ NO_DEPTH: Colour = (100, 100, 100)
 FARTHEST = 1e6  # pixels; beyond that a fixed-point coordinate may overflow
 
 
-def draw_people(image: NDArray[np.uint8], people: People, threshold: float = 0.3) -> NDArray[np.uint8]:
+def draw_people(image: Pixels, people: People, threshold: float = 0.3) -> NDArray[np.uint8]:
     """Boxes with scores, and skeletons; a keypoint below `threshold` is left out, and so are its links."""
     canvas = _canvas(image)
     for i in reversed(range(len(people))):  # the best on top
@@ -42,9 +45,7 @@ def draw_people(image: NDArray[np.uint8], people: People, threshold: float = 0.3
     return canvas
 
 
-def draw_parts(
-    image: NDArray[np.uint8], mask: NDArray[np.uint8], classes: ClassSet, alpha: float = 0.5
-) -> NDArray[np.uint8]:
+def draw_parts(image: Pixels, mask: NDArray[np.uint8], classes: ClassSet, alpha: float = 0.5) -> NDArray[np.uint8]:
     """The mask u8 [h, w] over the image in the colours of its classes; InputError when the sizes differ."""
     canvas = _canvas(image)
     if mask.shape != canvas.shape[:2]:
@@ -94,8 +95,20 @@ def draw_normals(normals: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
 
-def _canvas(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8) if image.ndim == 2 else image.copy()
+def _canvas(image: Pixels) -> NDArray[np.uint8]:
+    """A copy to draw on, u8 [h, w, 3] RGB."""
+    if isinstance(image, PIL.Image.Image):
+        return np.array(image.convert("RGB"))
+    pixels = image[..., None] if isinstance(image, np.ndarray) and image.ndim == 2 else image
+    if (
+        not isinstance(pixels, np.ndarray)
+        or pixels.dtype != np.uint8
+        or pixels.ndim != 3
+        or pixels.shape[2] not in (1, 3, 4)
+    ):
+        got = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
+        raise InputError(f"to draw on, pixels must be uint8 [h, w, 3] RGB, [h, w, 4] RGBA or [h, w] grey; got {got}")
+    return np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels[..., :3].copy()
 
 
 def _unit(canvas: NDArray[np.uint8], box: NDArray[np.float32]) -> float:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
-import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseclient import ground_truth, metrics
+from poseclient import arguments, ground_truth, metrics, truth_checks
 from poseclient.aio import AsyncPoseClient
 from poseclient.errors import REPORTED, InputError, MissingExtraError
+from poseclient.files import make_folder, write_json
 from poseclient.formats import coco_results
-from poseclient.image_commands import POSE_FLAGS
 from poseclient.metrics import Figures
 from poseclient.oks import oks_nms
 from poseclient.people import People, PosedPeople
-from poseclient.protocol import DEFAULT_URL
 from poseclient.resume_log import Requests, ResumeLog, send_missing
+from poseclient.truth_checks import Size
 
 LEAST_SCORE = 0.05  # AP is the area below a curve that begins at low scores
 
@@ -36,32 +35,14 @@ FindPeople = Callable[[dict[str, Any]], Awaitable[People]]  # those of one of CO
 class Evaluation:
     """What to request and how to summarize it.
 
-    settings: all that the answers depend on. summarize: from the answers to the results and the figures.
+    settings: all that the answers depend on. images: the file of each request and the size of its ground truth.
+    summarize: from the answers to the results and the figures.
     """
 
     settings: dict[str, Any]
     requests: Requests
+    images: Mapping[str, tuple[Path, Callable[[], Size | None]]]
     summarize: Callable[[Sequence[Any]], tuple[Any, Figures]]
-
-
-def add_parser(commands: Any) -> None:
-    """Add `evaluate` to the subparsers of `poseclient`."""
-    parser = commands.add_parser("evaluate", help="accuracy on images with ground truth")
-    parser.add_argument("--task", choices=list(EVALUATIONS), default="keypoints", help="what to judge (%(default)s)")
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the images")
-    parser.add_argument("--annotations", type=Path, metavar="FILE", help="COCO's ground truth of boxes and keypoints")
-    parser.add_argument("--masks", type=Path, metavar="DIR", help="ground truth of parts: class ids, IMAGE.png or .npy")
-    boxes = parser.add_mutually_exclusive_group()
-    boxes.add_argument("--detections", type=Path, metavar="FILE", help="keypoints in these boxes, COCO's results")
-    boxes.add_argument("--truth-boxes", action="store_true", help="keypoints in the boxes of the ground truth")
-    for flag, arguments in POSE_FLAGS.items():
-        parser.add_argument(flag, **arguments)
-    parser.add_argument("--limit", type=int, metavar="N", help="the first N images only")
-    parser.add_argument("--model", metavar="NAME", help="another ensemble of that kind, as pose.NETWORK")
-    parser.add_argument("--url", default=DEFAULT_URL, help="grpc:// or http:// (%(default)s)")
-    parser.add_argument("--timeout", type=float, default=60.0, help="seconds for one request (%(default)s)")
-    parser.add_argument("--concurrency", type=int, default=8, help="images in flight (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder of the results (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,12 +59,16 @@ async def _run(args: argparse.Namespace) -> int:
     async with AsyncPoseClient(args.url, args.timeout) as client:
         evaluation = await EVALUATIONS[args.task](args, client)
         requests = evaluation.requests
+        make_folder(args.out)
         with ResumeLog(args.out / "answers.jsonl", evaluation.settings) as log:
-            failed = await send_missing(requests, log, args.concurrency)
-    results, figures = evaluation.summarize([log.answers[name] for name in requests if name in log.answers])
+            missing = [evaluation.images[name] for name in requests if name not in log]
+            truth_checks.check_files((path, size()) for path, size in missing)
+            failed = await send_missing(requests, log, args.concurrency, args.max_failures)
+            results, figures = evaluation.summarize([log[name] for name in requests if name in log])
     for name, value in {"results": results, "figures": figures}.items():
-        (args.out / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
+        write_json(args.out / f"{name}.json", value)
     print(percentages(figures))
+    print(f"written to {args.out.resolve()}: figures.json, results.json, answers.jsonl")
     if failed:
         print(f"{failed} of {len(requests)} images failed, the figures are without their answers", file=sys.stderr)
     return 1 if failed else 0
@@ -95,8 +80,6 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--task {args.task} needs --{needed}")
     if args.task != "keypoints" and (args.detections or args.truth_boxes):
         raise InputError("--detections and --truth-boxes are for --task keypoints")
-    if args.concurrency < 1:
-        raise InputError("--concurrency must be 1 or more")
     if args.task != "parts" and importlib.util.find_spec("faster_coco_eval") is None:
         raise MissingExtraError("COCO's figures need faster-coco-eval: pip install 'poseclient[evaluate]'")
 
@@ -122,16 +105,21 @@ async def _evaluate_keypoints(args: argparse.Namespace, client: AsyncPoseClient)
         raise InputError(f"there is no AP without oks_sigmas, which the keypoint set {labels.name!r} has not")
     groups, sigmas = metrics.keypoint_groups(labels.name, len(labels.names)), labels.oks_sigmas
     labelled = [row for row in dataset["annotations"] if metrics.count_labelled(row, groups)]
+    truth_checks.check_labelled(labelled, [key for key, _ in groups.values()])
     find, source = _find_by_server(args, client, model), "of the server"
     if in_boxes:
         rows = [row | {"score": 1.0} for row in labelled if not row.get("iscrowd")]
         source = "of the truth"
         if args.detections:
             rows, source = ground_truth.read_detections(args.detections), ground_truth.digest(args.detections)
-        boxes = ground_truth.boxes_by_image(rows, dataset["categories"][0]["id"], args.score_threshold or 0)
+        category_id = dataset["categories"][0]["id"]
+        boxes = ground_truth.boxes_by_image(rows, category_id, args.score_threshold or 0)
+        if not any(image["id"] in boxes for image in dataset["images"]):
+            raise InputError(f"there is no box of category {category_id} in these images, boxes {source}")
         find = _find_in_boxes(args, client, model, boxes, labels.name, sigmas, await client.max_boxes())
     settings = {"keypoint_set": labels.name, "boxes": source, "oks_nms": args.oks_nms}
     return _coco_evaluation(
+        args,
         _settings(args, model) | settings,
         dataset,
         find,
@@ -148,10 +136,11 @@ async def _evaluate_boxes(args: argparse.Namespace, client: AsyncPoseClient) -> 
         options = _detection_options(args, LEAST_SCORE)
         return await client.detect(args.images / image["file_name"], model=model, **options)
 
-    return _coco_evaluation(_settings(args, model), dataset, find, dict, metrics.box_figures)
+    return _coco_evaluation(args, _settings(args, model), dataset, find, dict, metrics.box_figures)
 
 
 def _coco_evaluation(
+    args: argparse.Namespace,
     settings: dict[str, Any],
     dataset: dict[str, Any],
     find: FindPeople,
@@ -168,7 +157,12 @@ def _coco_evaluation(
         results = [row for rows in answers for row in rows]
         return results, figures(dataset, results)
 
-    return Evaluation(settings, {image["file_name"]: partial(request, image) for image in dataset["images"]}, summarize)
+    requests = {image["file_name"]: partial(request, image) for image in dataset["images"]}
+    images = {
+        image["file_name"]: (args.images / image["file_name"], partial(ground_truth.image_size, image))
+        for image in dataset["images"]
+    }
+    return Evaluation(settings, requests, images, summarize)
 
 
 def _find_by_server(args: argparse.Namespace, client: AsyncPoseClient, model: str) -> FindPeople:
@@ -224,7 +218,9 @@ async def _evaluate_parts(args: argparse.Namespace, client: AsyncPoseClient) -> 
         return results, metrics.mask_figures(counts, classes.names)
 
     settings = _settings(args, model) | {"class_set": classes.name}
-    return Evaluation(settings, {mask.name: partial(request, mask, image) for mask, image in pairs}, summarize)
+    requests = {mask.name: partial(request, mask, image) for mask, image in pairs}
+    images = {mask.name: (image, partial(ground_truth.mask_size, mask)) for mask, image in pairs}
+    return Evaluation(settings, requests, images, summarize)
 
 
 EVALUATIONS = {"keypoints": _evaluate_keypoints, "boxes": _evaluate_boxes, "parts": _evaluate_parts}
@@ -243,9 +239,7 @@ def _settings(args: argparse.Namespace, model: str) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m poseclient.evaluate OPTIONS`, for `poseclient evaluate OPTIONS`."""
-    parser = argparse.ArgumentParser(prog="poseclient")
-    add_parser(parser.add_subparsers())
-    return run(parser.parse_args(["evaluate", *(sys.argv[1:] if argv is None else argv)]))
+    return run(arguments.parser().parse_args(["evaluate", *(sys.argv[1:] if argv is None else argv)]))
 
 
 if __name__ == "__main__":

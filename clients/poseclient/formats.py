@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseclient.errors import InputError, MissingExtraError
-from poseclient.keypoints import ClassSet, keypoint_set
+from poseclient.errors import InputError
+from poseclient.keypoints import ClassSet, KeypointSet, keypoint_set
 from poseclient.openpose import openpose_keypoints
 from poseclient.people import People
+from poseclient.rle import encode_mask
 
 DEPTH_LEVELS = 65535  # of a 16-bit PNG; level 0 is "no value"
 
@@ -19,9 +20,9 @@ DEPTH_LEVELS = 65535  # of a 16-bit PNG; level 0 is "no value"
 def coco_results(people: People, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
     """COCO's results format, one entry for each person.
 
-    `bbox` is x, y, width, height; `score` that of the pose where there is one, else that of the detection; `keypoints`,
-    when there are any, one flat list of x, y, score; `segmentation`, when there are instance_ids, COCO's compressed RLE
-    of the person's pixels. Segmentations raise MissingExtraError without `poseclient[evaluate]`.
+    `bbox` is x, y, width, height; `score` that of the pose where there is one, else that of the box. Poses have both
+    under their own names too, `pose_score` and `box_score`, and `keypoints`, one flat list of x, y, score.
+    `segmentation`, when there are instance_ids, is COCO's compressed RLE of the person's pixels.
     """
     scores = people.scores if people.pose_scores is None else people.pose_scores
     ids = None if people.instance_ids is None else np.asfortranarray(people.instance_ids)  # RLE runs down the columns
@@ -33,10 +34,12 @@ def coco_results(people: People, image_id: int, category_id: int = 1) -> list[di
             "bbox": _numbers(np.array([x1, y1, x2 - x1, y2 - y1])),
             "score": _numbers(scores[i]),
         }
+        if people.pose_scores is not None:
+            row |= {"pose_score": _numbers(people.pose_scores[i]), "box_score": _numbers(people.scores[i])}
         if people.keypoints is not None:
             row["keypoints"] = _numbers(people.keypoints[i].ravel())
         if ids is not None:
-            row["segmentation"] = _rle(ids == i + 1)
+            row["segmentation"] = encode_mask(ids == i + 1)
         rows.append(row)
     return rows
 
@@ -74,6 +77,15 @@ def coco_panoptic(people: People) -> tuple[NDArray[np.uint8], list[dict[str, Any
     return pixels, segments
 
 
+def coco_person(keypoints: KeypointSet | None) -> dict[str, Any]:
+    """COCO's category 1, with the names of the keypoints and the skeleton, whose pairs count from 1."""
+    person: dict[str, Any] = {"id": 1, "name": "person", "supercategory": "person"}
+    if keypoints is not None:
+        person["keypoints"] = list(keypoints.names)
+        person["skeleton"] = [[a + 1, b + 1] for a, b in keypoints.links]
+    return person
+
+
 def coco_categories(classes: ClassSet) -> list[dict[str, Any]]:
     """COCO's panoptic `categories`: every class except the background, with its colour."""
     return [
@@ -97,7 +109,7 @@ def sapiens_json(people: People) -> dict[str, Any]:
 
 
 def easy_vitpose_json(frames: Sequence[People]) -> dict[str, Any]:
-    """What easy_ViTPose writes, one entry for each frame: person id -> [K][y, x, score].
+    """What easy_ViTPose writes, one entry for each frame: person id -> [K][y, x, score], y before x.
 
     Ids count from 0 in each frame. InputError for people without keypoints, and for no frame at all, because the
     keypoint set of the first names the `skeleton`.
@@ -152,15 +164,6 @@ def straight_alpha(matte: NDArray[np.uint8]) -> NDArray[np.uint8]:
     alpha = matte[..., 3:].astype(np.float32)
     colours = matte[..., :3] * (255 / np.maximum(alpha, 1))
     return np.dstack([np.clip(np.round(colours), 0, 255), alpha]).astype(np.uint8)
-
-
-def _rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    try:
-        from faster_coco_eval.core import mask as coco
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("segmentations need `pip install poseclient[evaluate]`") from error
-    rle = coco.encode(mask.astype(np.uint8))
-    return {"size": rle["size"], "counts": rle["counts"].decode()}
 
 
 def _keypoints(people: People) -> NDArray[np.float32]:

@@ -1,23 +1,18 @@
-"""The commands of `poseclient` for images, one row each in IMAGE_COMMANDS: what to request, write and draw."""
+"""The commands of `poseclient` for images, one row each in IMAGE_COMMANDS: what to request, write and draw.
+
+The table names functions of `files` and `draw`, and methods of the client, so that `--help` need not import them.
+"""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from poseclient import files
-from poseclient.aio import AsyncPoseClient
-from poseclient.draw import draw_depth, draw_normals, draw_parts, draw_people, parts_legend
-from poseclient.files import OutputFiles
-from poseclient.images import write_image
-from poseclient.inference import Result
-from poseclient.keypoints import ClassSet, class_set
-from poseclient.people import People
+if TYPE_CHECKING:
+    from poseclient.aio import AsyncPoseClient
+    from poseclient.files import OutputFiles
 
 Flags = Mapping[str, dict[str, Any]]  # flag of the command line -> arguments of argparse
 DETECTION_FLAGS: Flags = {
@@ -41,20 +36,41 @@ OVERLAY: Flags = {
 }
 
 
-@dataclass(frozen=True)
-class ImageCommand(Generic[Result]):
-    """A command, whose result for one image is a Result.
+OPENPOSE_SETS = ("coco_17", "coco_wholebody_133")
 
-    request: gets the result from client, encoded image, and options by their names. request_flags: those options.
-    formats: writers of a result by the name of the format, the first is the default. draw: a picture u8 [h, w, 3] of
+
+@dataclass(frozen=True)
+class Format:
+    """A format of files.
+
+    write: the function of `files` that writes a result. endings: of the files that it makes for an image. lists: of
+    all images together. keypoint_sets: those that it can hold, where not all of them.
+    """
+
+    write: str
+    endings: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    keypoint_sets: tuple[str, ...] = ()
+
+
+COCO_LISTS = ("results.json", "images.json")
+OVERLAY_ENDING = "_overlay.jpg"
+
+
+@dataclass(frozen=True)
+class ImageCommand:
+    """A command.
+
+    method: of AsyncPoseClient, gets the result from an encoded image and the options by their names. request_flags:
+    those options. formats: of the files by name, the first is the default. draw: the function of `pictures` that draws
     image and result, where there is one. format_flags: options of the formats.
     """
 
     help: str
-    request: Callable[..., Awaitable[Result]]
+    method: str
     request_flags: Flags
-    formats: Mapping[str, Callable[[OutputFiles, Result], None]]
-    draw: Callable[[NDArray[np.uint8], Result], NDArray[np.uint8]] | None = None
+    formats: Mapping[str, Format]
+    draw: str | None = None
     format_flags: Flags = field(default_factory=dict)
 
     @property
@@ -63,96 +79,114 @@ class ImageCommand(Generic[Result]):
         return "coco" in self.formats
 
     @property
+    def has_keypoints(self) -> bool:
+        """Whether its People have keypoints."""
+        return "--oks-nms" in self.request_flags
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether its results have class ids."""
+        return self.method in ("parts", "people")
+
+    @property
     def flags(self) -> Flags:
         """All flags of this command alone."""
         choices = list(self.formats)
         format_flag = {"--format": {"choices": choices, "default": choices[0], "help": "of the files (%(default)s)"}}
         return {**self.request_flags, **format_flag, **self.format_flags, **(OVERLAY if self.draw else {})}
 
-    async def result(self, client: AsyncPoseClient, data: bytes, args: Namespace) -> Result:
-        """The server's result for one encoded image."""
+    def model(self, args: Namespace) -> str:
+        """The ensemble that is asked."""
+        name: str = args.model or self._method(args)
+        return name
+
+    def options(self, args: Namespace) -> dict[str, Any]:
+        """What the command line asks of the server, by the names of the client's arguments."""
         names = ["model", *(flag.removeprefix("--").replace("-", "_") for flag in self.request_flags)]
-        options = {name: value for name in names if (value := getattr(args, name)) is not None}
-        return await self.request(client, data, **options)
+        if self._method(args) == "pose_of_image":
+            names = ["model"]
+        return {name: value for name in names if (value := getattr(args, name)) is not None and name != "whole_image"}
 
-    def write(self, output: OutputFiles, result: Result) -> None:
-        """The picture of one image as `<name>_overlay.jpg`, and the files of its result."""
-        if self.draw and output.args.overlay:
-            picture = self.draw(output.image, result)
+    async def result(self, client: AsyncPoseClient, data: bytes, args: Namespace) -> Any:
+        """The server's result for one encoded image."""
+        result = await getattr(client, self._method(args))(data, **self.options(args))
+        return (result, await client.class_set(self.model(args))) if self.method == "parts" else result
+
+    def endings(self, args: Namespace) -> tuple[str, ...]:
+        """Of the files that it writes for an image."""
+        return (*((OVERLAY_ENDING,) if self.draws(args) else ()), *self.formats[args.format].endings)
+
+    def draws(self, args: Namespace) -> bool:
+        """Whether it draws pictures."""
+        return self.draw is not None and args.overlay
+
+    def write(self, output: OutputFiles, result: Any) -> Any:
+        """The picture of one image, and the files of its result; what they put into the lists of all images."""
+        from poseclient import files, pictures
+
+        if self.draw and self.draws(output.args):
+            picture = getattr(pictures, self.draw)(output.image, result)
             if output.args.side_by_side:
-                picture = np.hstack([output.image, picture])
-            write_image(output.named("_overlay.jpg"), picture)
-        self.formats[output.args.format](output, result)
+                picture = pictures.side_by_side(output.image, picture)
+            output.write_image(OVERLAY_ENDING, picture)
+        return getattr(files, self.formats[output.args.format].write)(output, result)
+
+    def _method(self, args: Namespace) -> str:
+        return "pose_of_image" if getattr(args, "whole_image", False) else self.method
 
 
-async def _request_pose(client: AsyncPoseClient, data: bytes, *, whole_image: bool, **options: Any) -> People:
-    if whole_image:
-        return await client.pose_of_image(data, **{name: options[name] for name in options if name == "model"})
-    return await client.pose(data, **options)
+COCO = Format("write_coco", lists=COCO_LISTS)
+ARRAY = Format("write_array", (".npy",))
 
-
-async def _request_parts(client: AsyncPoseClient, data: bytes, **options: Any) -> tuple[NDArray[np.uint8], ClassSet]:
-    mask = await client.parts(data, **options)
-    return mask, await client.class_set(options.get("model", "parts"))
-
-
-def _draw_parts(image: NDArray[np.uint8], parts: tuple[NDArray[np.uint8], ClassSet]) -> NDArray[np.uint8]:
-    return np.hstack([draw_parts(image, *parts), parts_legend(*parts)])
-
-
-def _draw_people_and_parts(image: NDArray[np.uint8], people: People) -> NDArray[np.uint8]:
-    assert people.mask is not None
-    classes = class_set(people.class_set or "")
-    picture = draw_people(draw_parts(image, people.mask, classes), people)
-    return np.hstack([picture, parts_legend(people.mask, classes)])
-
-
-IMAGE_COMMANDS: dict[str, ImageCommand[Any]] = {
-    "detect": ImageCommand(
-        "boxes of people", AsyncPoseClient.detect, DETECTION_FLAGS, {"coco": files.write_coco}, draw_people
-    ),
+IMAGE_COMMANDS: dict[str, ImageCommand] = {
+    "detect": ImageCommand("boxes of people", "detect", DETECTION_FLAGS, {"coco": COCO}, "draw_people"),
     "pose": ImageCommand(
         "boxes and keypoints of people",
-        _request_pose,
+        "pose",
         {**POSE_FLAGS, **WHOLE_IMAGE},
         {
-            "coco": files.write_coco,
-            "sapiens": files.write_sapiens_pose,
-            "easy_vitpose": files.write_easy_vitpose,
-            "openpose": files.write_openpose,
+            "coco": COCO,
+            "sapiens": Format("write_sapiens_pose", (".json",)),
+            "easy_vitpose": Format("write_easy_vitpose", (".json",)),
+            "openpose": Format("write_openpose", ("_keypoints.json", "_openpose.png"), keypoint_sets=OPENPOSE_SETS),
         },
-        draw_people,
+        "draw_people",
     ),
     "parts": ImageCommand(
         "class id of every pixel",
-        _request_parts,
+        "parts",
         DETECTION_FLAGS,
-        {"png": files.write_parts_png, "sapiens": files.write_sapiens_parts},
-        _draw_parts,
+        {
+            "png": Format("write_parts_png", ("_parts.png",)),
+            "sapiens": Format("write_sapiens_parts", (".npy", "_seg.npy")),
+        },
+        "draw_parts",
         IDS,
     ),
     "people": ImageCommand(
         "boxes, keypoints and body parts of people",
-        AsyncPoseClient.people,
+        "people",
         POSE_FLAGS,
-        {"coco": files.write_coco},
-        _draw_people_and_parts,
+        {"coco": Format("write_coco", ("_panoptic.png",), (*COCO_LISTS, "panoptic.json"))},
+        "draw_people_and_parts",
     ),
     "depth": ImageCommand(
         "relative depth of every pixel",
-        AsyncPoseClient.depth,
+        "depth",
         {**DETECTION_FLAGS, **OF_PEOPLE},
-        {"png": files.write_depth_png, "sapiens": files.write_array},
-        lambda _, depth: draw_depth(depth),
+        {"png": Format("write_depth_png", ("_depth.png", "_depth.json")), "sapiens": ARRAY},
+        "draw_depth",
     ),
     "normals": ImageCommand(
         "surface normal of every pixel",
-        AsyncPoseClient.normals,
+        "normals",
         {**DETECTION_FLAGS, **OF_PEOPLE},
-        {"png": files.write_normals_png, "sapiens": files.write_array},
-        lambda _, normals: draw_normals(normals),
+        {"png": Format("write_normals_png", ("_normals.png",)), "sapiens": ARRAY},
+        "draw_normals",
     ),
-    "features": ImageCommand("features of the image", AsyncPoseClient.features, POOLED, {"sapiens": files.write_array}),
-    "pointmap": ImageCommand("point in space of every pixel", AsyncPoseClient.pointmap, {}, {"npy": files.write_array}),
-    "matting": ImageCommand("people without background", AsyncPoseClient.matting, {}, {"png": files.write_matte_png}),
+    "features": ImageCommand("features of the image", "features", POOLED, {"sapiens": ARRAY}),
+    "pointmap": ImageCommand("point in space of every pixel", "pointmap", {}, {"npy": ARRAY}),
+    "matting": ImageCommand(
+        "people without background", "matting", {}, {"png": Format("write_matte_png", ("_matte.png",))}
+    ),
 }

@@ -10,9 +10,10 @@ from typing import Any, Generic, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from poseclient.errors import RequestError
 from poseclient.images import Image, image_size
 from poseclient.people import People, PosedPeople
-from poseclient.protocol import InferResult, ModelDescription, box_rows, infer_inputs, tensor
+from poseclient.protocol import InferResult, ModelDescription, box_rows, infer_inputs, set_name, tensor
 
 Result = TypeVar("Result")  # of a client's method
 
@@ -39,22 +40,20 @@ class PoseOptions(DetectionOptions, total=False):
 class InferRequest(Generic[Result]):
     """One request, and how to read its response.
 
-    outputs: those to ask for, as far as the model has them; the server runs only the steps that they need.
+    kinds: names of the ensembles that can answer it, up to the dot. outputs: those to ask for; the server runs only the
+    steps that they need. extras: outputs to ask for where the model has them.
     options: DetectionOptions or PoseOptions. needs_description: `read` needs the model's own description.
     """
 
     model: str
+    kinds: tuple[str, ...]
     image: Image
     outputs: tuple[str, ...]
     read: Callable[[InferResult, ModelDescription], Result]
     boxes: NDArray[np.float32] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
+    extras: tuple[str, ...] = ()
     needs_description: bool = False
-
-    @property
-    def assumed_description(self) -> ModelDescription:
-        """For a request that needs no description: the model has all the outputs."""
-        return ModelDescription(self.model, {}, self.outputs)
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -63,23 +62,37 @@ class InferRequest(Generic[Result]):
         unknown = self.options.keys() - known.keys()
         if unknown:
             raise TypeError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-        return {name: value for name, value in self.options.items() if value is not None}
+        # A number of numpy's is one for Triton as Python's own.
+        values = {name: value for name, value in self.options.items() if value is not None}
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
     def arguments(self, api: ModuleType, encoded: bytes, offered: Collection[str]) -> dict[str, Any]:
         """The arguments of tritonclient's `infer`.
 
-        api: `tritonclient.grpc` or `tritonclient.http`. encoded: the image. offered: the outputs that the model has.
+        api: `tritonclient.grpc` or `tritonclient.http`. encoded: the image. offered: the known outputs of the model.
         """
+        extras = (name for name in self.extras if name in offered)
         return {
             "model_name": self.model,
             "inputs": infer_inputs(api, encoded, self.boxes),
-            "outputs": [api.InferRequestedOutput(name) for name in self.outputs if name in offered],
+            "outputs": [api.InferRequestedOutput(name) for name in (*self.outputs, *extras)],
             "parameters": self.parameters,
         }
 
 
 DETECTION_OUTPUTS = ("BOXES", "SCORES", "PEOPLE_FOUND")
-POSE_OUTPUTS = ("KEYPOINTS", "POSE_SCORES")
+POSE_OUTPUTS, POSE_EXTRAS = ("KEYPOINTS", "POSE_SCORES"), ("KEYPOINT_SET",)
+KINDS = {  # the ensembles that give an output, by their names up to the dot
+    "MASK": ("parts", "parts_of_people", "people"),
+    "DEPTH": ("depth",),
+    "DEPTH_OF_PEOPLE": ("depth",),
+    "NORMALS": ("normals",),
+    "NORMALS_OF_PEOPLE": ("normals",),
+    "FEATURES": ("features",),
+    "POOLED": ("features",),
+    "POINTS": ("pointmap",),
+    "MATTE": ("matting",),
+}
 
 
 def detect(image: Image, model: str, options: DetectionOptions) -> InferRequest[People]:
@@ -89,19 +102,20 @@ def detect(image: Image, model: str, options: DetectionOptions) -> InferRequest[
         boxes, scores = tensor(response, "BOXES"), tensor(response, "SCORES")
         return People(boxes, scores, image_size=image_size(image), found=_found(response))
 
-    return InferRequest(model, image, DETECTION_OUTPUTS, read, options=options)
+    return InferRequest(model, ("detect", "pose", "people"), image, DETECTION_OUTPUTS, read, options=options)
 
 
 def pose(image: Image, model: str, options: PoseOptions) -> InferRequest[PosedPeople]:
     """Boxes, scores and keypoints."""
 
     def read(response: InferResult, description: ModelDescription) -> PosedPeople:
-        keypoint_set = description.parameter("keypoint_set")
         boxes, scores = tensor(response, "BOXES"), tensor(response, "SCORES")
-        return _read_poses(response, image, keypoint_set, boxes, scores, _found(response))
+        return _read_poses(response, description, image, boxes, scores, _found(response))
 
     outputs = DETECTION_OUTPUTS + POSE_OUTPUTS
-    return InferRequest(model, image, outputs, read, options=options, needs_description=True)
+    return InferRequest(
+        model, ("pose", "people"), image, outputs, read, options=options, extras=POSE_EXTRAS, needs_description=True
+    )
 
 
 def people(image: Image, model: str, options: PoseOptions) -> InferRequest[PosedPeople]:
@@ -109,15 +123,16 @@ def people(image: Image, model: str, options: PoseOptions) -> InferRequest[Posed
     posed = pose(image, model, options)
 
     def read(response: InferResult, description: ModelDescription) -> PosedPeople:
-        class_set, has_instance_ids = description.parameter("class_set"), "INSTANCE_IDS" in description.outputs
+        has_instance_ids = "INSTANCE_IDS" in description.outputs
         return replace(
             posed.read(response, description),
             mask=tensor(response, "MASK"),
-            class_set=class_set,
+            class_set=set_name(response, description, "CLASS_SET"),
             instance_ids=tensor(response, "INSTANCE_IDS") if has_instance_ids else None,
         )
 
-    return replace(posed, outputs=(*posed.outputs, "MASK", "INSTANCE_IDS"), read=read)
+    extras = (*POSE_EXTRAS, "INSTANCE_IDS", "CLASS_SET")
+    return replace(posed, kinds=("people",), outputs=(*posed.outputs, "MASK"), extras=extras, read=read)
 
 
 def pose_in_boxes(image: Image, boxes: ArrayLike, model: str, options: PoseOptions) -> InferRequest[PosedPeople]:
@@ -125,29 +140,31 @@ def pose_in_boxes(image: Image, boxes: ArrayLike, model: str, options: PoseOptio
     rows = box_rows(boxes)
 
     def read(response: InferResult, description: ModelDescription) -> PosedPeople:
-        keypoint_set, kept = description.parameter("keypoint_set"), tensor(response, "KEPT_INDICES")
+        kept = tensor(response, "KEPT_INDICES")
         # Scores are 1, because the caller says that these are people.
-        return _read_poses(response, image, keypoint_set, rows[kept], np.ones(len(kept), np.float32), len(rows))
+        return _read_poses(response, description, image, rows[kept], np.ones(len(kept), np.float32), len(rows))
 
-    return InferRequest(model, image, (*POSE_OUTPUTS, "KEPT_INDICES"), read, rows, options, needs_description=True)
+    outputs = (*POSE_OUTPUTS, "KEPT_INDICES")
+    return InferRequest(model, ("pose_in_boxes",), image, outputs, read, rows, options, POSE_EXTRAS, True)
 
 
 def pose_of_image(image: Image, model: str) -> InferRequest[PosedPeople]:
     """Keypoints of the one person whom the whole image shows."""
 
     def read(response: InferResult, description: ModelDescription) -> PosedPeople:
-        keypoint_set = description.parameter("keypoint_set")
         boxes, scores = tensor(response, "BOXES"), tensor(response, "SCORES")
-        return _read_poses(response, image, keypoint_set, boxes, scores, len(boxes))
+        return _read_poses(response, description, image, boxes, scores, len(boxes))
 
-    return InferRequest(model, image, ("BOXES", "SCORES", *POSE_OUTPUTS), read, needs_description=True)
+    outputs = ("BOXES", "SCORES", *POSE_OUTPUTS)
+    return InferRequest(model, ("pose_of_image",), image, outputs, read, extras=POSE_EXTRAS, needs_description=True)
 
 
 def single_output(
     image: Image, name: str, model: str, options: DetectionOptions | None = None
 ) -> InferRequest[NDArray[Any]]:
     """One output tensor: a mask, or a map of the image."""
-    return InferRequest(model, image, (name,), lambda response, _: tensor(response, name), options=options or {})
+    kinds = KINDS[name]
+    return InferRequest(model, kinds, image, (name,), lambda response, _: tensor(response, name), options=options or {})
 
 
 def _found(response: InferResult) -> int:
@@ -156,11 +173,15 @@ def _found(response: InferResult) -> int:
 
 def _read_poses(
     response: InferResult,
+    description: ModelDescription,
     image: Image,
-    keypoint_set: str,
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],
     found: int,
 ) -> PosedPeople:
-    keypoints, pose_scores = (tensor(response, name) for name in POSE_OUTPUTS)
-    return PosedPeople(boxes, scores, keypoints, keypoint_set, image_size(image), found, pose_scores)
+    keypoints, pose_scores = tensor(response, "KEYPOINTS"), tensor(response, "POSE_SCORES")
+    keypoint_set = set_name(response, description, "KEYPOINT_SET")
+    try:
+        return PosedPeople(boxes, scores, keypoints, keypoint_set, image_size(image), found, pose_scores)
+    except ValueError as error:  # such as a network of another keypoint set than its configuration says
+        raise RequestError(f"model {description.name!r} contradicts itself: {error}", "INTERNAL") from error

@@ -75,6 +75,14 @@ def keypoint_set(name: str) -> KeypointSet:
     return _ADDED[name] if name in _ADDED else _shipped_keypoint_set(name)
 
 
+def keypoint_count(name: str | None) -> int | None:
+    """How many keypoints the set `name` has, None for one that is not known here."""
+    try:
+        return None if name is None else len(keypoint_set(name).names)
+    except InputError:
+        return None
+
+
 @cache
 def _shipped_keypoint_set(name: str) -> KeypointSet:
     return KeypointSet(name, **_read_table("keypoints", name))

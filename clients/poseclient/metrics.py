@@ -72,7 +72,9 @@ def keypoint_figures(
     """COCO's figures of keypoints, those of COCO-WholeBody group by group; rows of `results` as from `results_row`.
 
     A group is judged by its own keypoints and sigmas, the area of the whole person and the person's score; people
-    without a labelled keypoint of the group are ignored. "hand" is the mean of both hands, as in published tables.
+    without a labelled keypoint of the group are ignored. The area of a result, which counts for medium and large where
+    it matches nobody, is that of the box around its first group, the body. "hand" is the mean of both hands, as in
+    published tables.
     """
     figures, start = {}, 0
     for name, (key, count) in groups.items():
@@ -89,7 +91,9 @@ def _group_figures(
     ground_truth: dict[str, Any], results: Sequence[dict[str, Any]], keys: Sequence[str], sigmas: Sequence[float]
 ) -> dict[str, float]:
     annotations = [_only(row, keys) for row in ground_truth["annotations"]]
-    rows = [row for row in (_only(row, keys) for row in results) if row["num_keypoints"]]
+    # Without a box the area of a result would be that of the box around the keypoints of `keys`.
+    placed = (_only(row, keys) | {"bbox": _surrounding_box(row["keypoints"])} for row in results)
+    rows = [row for row in placed if row["num_keypoints"]]
     return _coco_figures(ground_truth | {"annotations": annotations}, rows, "keypoints", sigmas)
 
 
@@ -97,6 +101,12 @@ def _only(row: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     """An annotation or result whose keypoints are those of `keys` alone."""
     points = [value for key in keys for value in row[key]]
     return row | {"keypoints": points, "num_keypoints": sum(v > 0 for v in points[2::3])}
+
+
+def _surrounding_box(points: Sequence[float]) -> list[float]:
+    """COCO's box x, y, width, height around all keypoints x, y, score."""
+    x, y = points[0::3], points[1::3]
+    return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
 def _coco_figures(
@@ -107,8 +117,9 @@ def _coco_figures(
 ) -> dict[str, float]:
     from faster_coco_eval import COCO, COCOeval_faster  # of the extra `evaluate`
 
-    # It writes into the rows that it is given.
-    coco = COCO(ground_truth | {"annotations": [dict(row) for row in ground_truth["annotations"]]})
+    # It writes into the rows that it is given. It looks annotations up by their ids, where 0 means "none".
+    annotations = [row | {"id": i} for i, row in enumerate(ground_truth["annotations"], 1)]
+    coco = COCO(ground_truth | {"annotations": annotations})
     evaluation = COCOeval_faster(coco, coco.loadRes([dict(row) for row in results]), iou_type, kpt_oks_sigmas=sigmas)
     evaluation.run()
     figures: dict[str, float] = evaluation.stats_as_dict
@@ -120,12 +131,12 @@ def mask_counts(
 ) -> NDArray[np.int64]:
     """Pixels of each class, i64 [3, classes]: in both masks, in the true one, in the predicted one.
 
-    Masks are [h, w] class ids. Pixels whose true id names no class, such as 255, are left out. InputError when the
-    masks differ in size.
+    Masks are [h, w] class ids. Pixels whose true id names no class, such as 255 or -1, are left out. InputError when
+    the masks differ in size.
     """
     if ground_truth.shape != predicted.shape:
         raise InputError(f"the true mask is {list(ground_truth.shape)}, the image {list(predicted.shape)}")
-    known = ground_truth < classes
+    known = (ground_truth >= 0) & (ground_truth < classes)
     t, p = ground_truth[known].astype(np.int64), predicted[known].astype(np.int64)
     return np.stack([np.bincount(ids, minlength=classes) for ids in (t[t == p], t, p)])
 

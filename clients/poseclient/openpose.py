@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from poseclient.draw import FRACTION_BITS, Point, draw_dot, seen_bones, seen_points
 from poseclient.errors import InputError
+from poseclient.image_commands import OPENPOSE_SETS
 from poseclient.keypoints import Colour, Pair, hues
 from poseclient.people import People
 
-SETS = ("coco_17", "coco_wholebody_133")
 NECK = 17  # is put behind COCO's 17 points
 BODY = (0, NECK, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)  # OpenPose's order
 FACE, LEFT_HAND, RIGHT_HAND = slice(23, 91), slice(91, 112), slice(112, 133)  # of COCO-WholeBody
@@ -49,8 +49,8 @@ def openpose_keypoints(people: People, threshold: float = 0.3) -> OpenposeKeypoi
     The neck lies midway between the shoulders, with score 1 where both reach `threshold`; else it is 0, 0, 0.
     InputError for people of another keypoint set than `coco_17` and `coco_wholebody_133`.
     """
-    if people.keypoints is None or people.keypoint_set not in SETS:
-        raise InputError(f"OpenPose's format is made of {' or '.join(SETS)}, got {people.keypoint_set}")
+    if people.keypoints is None or people.keypoint_set not in OPENPOSE_SETS:
+        raise InputError(f"OpenPose's format is made of {' or '.join(OPENPOSE_SETS)}, got {people.keypoint_set}")
     keypoints = people.keypoints
     shoulders = keypoints[:, 5:7]
     seen = (shoulders[..., 2] >= threshold).all(1)

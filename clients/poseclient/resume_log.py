@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +16,50 @@ from poseclient.errors import REPORTED, InputError
 Requests = Mapping[str, Callable[[], Awaitable[Any]]]  # by name; an answer is a JSON value
 
 
-class ResumeLog:
+class ResumeLog(Mapping[str, Any]):
     """A file of JSON lines: the settings, then one line for each answer; a context manager.
 
-    answers: those in the file, by the name of the request. A last line that was not written to its end is dropped.
-    InputError when the file holds answers to other settings, or is no such file.
+    A mapping from the names of the requests to their answers. Answers stay in the file; memory holds
+    their places. A last line that was not written to its end is dropped. InputError when the file holds answers to
+    other settings, or is no such file.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
-        whole = path.read_bytes() if path.exists() else b""
-        whole = whole[: whole.rfind(b"\n") + 1]
-        try:
-            first, *rest = [json.loads(line) for line in whole.splitlines()] or [{"settings": settings}]
-            before = dict(first["settings"])
-            self.answers: dict[str, Any] = {line["name"]: line["answer"] for line in rest}
-        except (ValueError, TypeError, LookupError) as error:
-            raise InputError(f"{path} is no file of answers ({error!r}): choose another folder") from error
-        if before != settings:
-            names = [name for name in before | settings if before.get(name) != settings.get(name)]
-            changes = ", ".join(f"{name} {before.get(name)!r}, now {settings.get(name)!r}" for name in names)
-            raise InputError(f"{path} holds answers to other settings ({changes}): choose another folder")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("r+b" if path.exists() else "xb")
-        self._file.truncate(self._file.seek(len(whole)))
-        if not whole:
+        self._path, self._places = path, dict[str, int]()
+        self._file = path.open("a+b")
+        self._file.seek(0)
+        self._end = 0
+        try:
+            before = self._read(settings)
+            if before != settings:
+                names = [name for name in before | settings if before.get(name) != settings.get(name)]
+                changes = ", ".join(f"{name} {before.get(name)!r}, now {settings.get(name)!r}" for name in names)
+                raise InputError(f"{path} holds answers to other settings ({changes}): choose another folder")
+        except BaseException:
+            self._file.close()
+            raise
+        self._file.truncate(self._end)
+        if not self._end:
             self._write({"settings": settings})
 
     def add(self, name: str, answer: Any) -> None:
         """Append one more answer to the file at once."""
+        self._places[name] = self._end
         self._write({"name": name, "answer": answer})
-        self.answers[name] = answer
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __getitem__(self, name: str) -> Any:
+        self._file.seek(self._places[name])
+        return json.loads(self._file.readline())["answer"]
 
     def __enter__(self) -> ResumeLog:
         return self
@@ -53,27 +67,56 @@ class ResumeLog:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
+    def _read(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Note the places of the answers; the settings in the file, or `settings` where it is empty."""
+        before: dict[str, Any] | None = None
+        try:
+            for number, line in enumerate(self._file):
+                if not line.endswith(b"\n"):
+                    break
+                if number == 0:
+                    before = dict(json.loads(line)["settings"])
+                else:
+                    row = json.loads(line)
+                    if "answer" not in row:
+                        raise LookupError("a line without an answer")
+                    self._places[row["name"]] = self._end
+                self._end += len(line)
+        except (ValueError, TypeError, LookupError) as error:
+            raise InputError(f"{self._path} is no file of answers ({error!r}): choose another folder") from error
+        return settings if before is None else before
+
     def _write(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line).encode() + b"\n")
+        data = json.dumps(line).encode() + b"\n"
+        self._file.write(data)
         self._file.flush()
+        self._end += len(data)
 
 
-async def send_missing(requests: Requests, log: ResumeLog, concurrency: int) -> int:
-    """Send the requests without an answer, `concurrency` at a time; the number of those that failed, each reported."""
-    failed = 0
-    missing = iter([(name, send) for name, send in requests.items() if name not in log.answers])
-    already = sum(name in log.answers for name in requests)
+async def send_missing(requests: Requests, log: ResumeLog, concurrency: int, max_failures: int) -> int:
+    """Send the requests without an answer, `concurrency` at a time, each failure reported.
+
+    It stops after `max_failures` in a row. Returns the number of requests without an answer.
+    """
+    in_a_row = 0
+    missing = iter([(name, send) for name, send in requests.items() if name not in log])
+    already = sum(name in log for name in requests)
     with tqdm(total=len(requests), initial=already, unit="image", disable=None) as progress:
 
         async def work() -> None:
-            nonlocal failed
+            nonlocal in_a_row
             for name, send in missing:
                 try:
                     log.add(name, await send())
+                    in_a_row = 0
                 except REPORTED as error:
-                    failed += 1
+                    in_a_row += 1
                     progress.write(f"{name}: {error}", file=sys.stderr)
                 progress.update()
+                if in_a_row >= max_failures:
+                    return
 
         await asyncio.gather(*(work() for _ in range(concurrency)))
-    return failed
+    if in_a_row >= max_failures:
+        print(f"stopped after {in_a_row} failures in a row; the same command goes on from here", file=sys.stderr)
+    return sum(name not in log for name in requests)

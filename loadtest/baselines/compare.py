@@ -97,15 +97,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="poseserve-baselines-") as folder:
         theirs = Deployment(precision=arguments.precision)
         ours = tuned_deployment(arguments.network, [replace(theirs, format=arguments.format)])
-        root = Path(folder, "baselines")
-        pipeline = InProcess(repository_with_random_weights(root, [arguments.network], theirs))
-        repository = repository_with_random_weights(Path(folder, "poseserve"), [arguments.network], ours)
+        of_baselines = repository_with_random_weights(Path(folder, "baselines"), [arguments.network], theirs)
+        of_poseserve = repository_with_random_weights(Path(folder, "poseserve"), [arguments.network], ours)
+        pipeline, root = InProcess(of_baselines), str(of_baselines.root)
         images = crowded_scenes(pipeline)
         workload = Workload(images, [pipeline.pose(image) for image in images], arguments.clients)
         with (
-            fastest("FastAPI", str(root), workload, arguments.seconds / 2) as fastapi,
-            fastest("LitServe", str(root), workload, arguments.seconds / 2) as litserve,
-            Server(repository.folders, http_port=0, grpc_port=0, metrics_port=0) as server,
+            fastest("FastAPI", root, workload, arguments.seconds / 2) as fastapi,
+            fastest("LitServe", root, workload, arguments.seconds / 2) as litserve,
+            Server(of_poseserve.folders, http_port=0, grpc_port=0, metrics_port=0) as server,
         ):
             check_server(f"http://{server.http_url}", workload.images, workload.people)
             baselines = {"FastAPI": fastapi, "LitServe": litserve}

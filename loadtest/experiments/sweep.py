@@ -64,8 +64,7 @@ class ServerUnderTest:
 
 @dataclass(frozen=True)
 class Run:
-    """One closed or open load, its beginning and end included. usage: of client, server and
-    GPUs, by name."""
+    """One closed or open load, its beginning and end included. usage: of client, server and GPUs, by name."""
 
     responses: list[Response]
     steps: list[StepStatistics]
@@ -253,7 +252,7 @@ def conclusions(points: Sequence[Point], rate: float, opened: Sequence[Run]) -> 
 
 
 def report(about: str, points: Sequence[Point], opened: Sequence[Run], summary: Sequence[str]) -> str:
-    """The section of performance.md."""
+    """The section of performance.md that is written anew."""
     used = dict.fromkeys(name for p in points for name in p.run.usage)  # not every gauge is there in every run
     runs = {
         "in flight": [str(p.users) for p in points],
@@ -263,9 +262,8 @@ def report(about: str, points: Sequence[Point], opened: Sequence[Run], summary: 
         "rows of a batch": [f"{p.batch:.1f}" for p in points],
         **{name: [_number(p.run.usage.get(name)) for p in points] for name in used},
     }
-    loads = {str(p.users): p.run.steps for p in extremes(points)} | {
-        f"open, {OPEN_SHARE:.0%}": median_run(opened).steps
-    }
+    loads = {str(p.users): p.run.steps for p in extremes(points)}
+    loads[f"open, {OPEN_SHARE:.0%}"] = median_run(opened).steps
     rows = [(load, step) for load, found in loads.items() for step in found]
     spent = {
         "in flight": [load for load, _ in rows],

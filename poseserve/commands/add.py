@@ -7,14 +7,22 @@ import ctypes
 import re
 from dataclasses import fields
 
-from poseserve.commands.options import add_licence, add_root, add_server, add_weights, given_network, reload_server
+from poseserve.commands.options import (
+    add_licence,
+    add_root,
+    add_server,
+    add_weights,
+    change_root,
+    demo_note,
+    given_network,
+    reload_server,
+    weights_of,
+)
 from poseserve.deployment import ACCELERATORS, FORMATS, PRECISIONS, Deployment
 from poseserve.repository.ensembles import ensembles
-from poseserve.repository.installed import Installed, read_repository
+from poseserve.repository.installed import Installed
 from poseserve.tasks import DETECTIONS
-from poseserve.weights.official import official_weights
 
-HELP = "install a network from its checkpoint, and serve it"
 M_MMAP_THRESHOLD = -3  # of mallopt(3): blocks from that size on go back to the system at once, none into a pool
 
 
@@ -42,13 +50,15 @@ def run(args: argparse.Namespace) -> int:
     from poseserve.repository import install  # torch takes its time, and other commands need none
 
     ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
-    repository = read_repository(args.root)
+    repository = change_root(args)
     network, keypoint_table = given_network(args)
     deployment = Deployment(**{field.name: getattr(args, field.name) for field in fields(Deployment)})
-    checkpoint = args.checkpoint or official_weights(network, args.accept_licence)
+    checkpoint = weights_of(network, repository, args)
     repository = install.add(repository, Installed(network, deployment, keypoint_table), checkpoint, args.config)
     callers = [e.name for e in ensembles(repository) if network.name in (step.model for step in e.steps)]
-    print(f"installed {network.name}, called as {', '.join(callers)}")
+    print(f"installed {network.name} in {repository.root}, called as {', '.join(callers)}")
+    if note := demo_note(repository):
+        print(note)
     return reload_server(args.server, repository)
 
 

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import sys
+from dataclasses import fields
 from typing import Any
 
 from poseclient.columns import columns
 from poseserve.catalogue import CATALOGUE, Network
-from poseserve.commands.options import add_root
+from poseserve.commands.options import add_root, read_root
+from poseserve.deployment import Deployment
 from poseserve.networks.costs import costs
-from poseserve.repository.installed import read_repository
+from poseserve.repository.installed import Installed, Repository
 from poseserve.tasks import TASKS
 
-HELP = "list the networks there are"
 HEADINGS = {
     "name": "network",
     "task": "task",
-    "outputs": "points or classes",
+    "outputs": "outputs",
     "input": "input",
-    "params": "params (M)",
+    "params": "M params",
     "gflops": "GFLOPs",
     "published": "published",
     "licence": "weights",
     "size": "size",
-    "installed": "installed",
+    "served": "installed",
 }
+LEAST_NEEDED = ("size", "published", "gflops", "params", "licence", "input", "outputs", "task")  # in a narrow terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,16 +39,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    installed = read_repository(args.root).networks
-    own = {name: i.network for name, i in installed.items()}
+    repository = read_root(args)
+    own = {name: i.network for name, i in repository.networks.items()}
     networks = [n for n in (CATALOGUE | own).values() if args.task in (None, n.task)]
-    rows = [{**describe(network), "installed": network.name in installed} for network in networks]
+    rows = [{**describe(network), **_state(network.name, repository)} for network in networks]
     if args.json:
         print(json.dumps(rows, indent=2))
     else:
-        cells = [list(HEADINGS.values()), *([_cell(key, row[key]) for key in HEADINGS] for row in rows)]
-        print(columns(cells, left=len(HEADINGS)))
+        print(_table(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     return 0
+
+
+def _state(name: str, repository: Repository) -> dict[str, Any]:
+    """Whether and how it is installed."""
+    installed = repository.networks.get(name)
+    default = name in repository.defaults.values()
+    words = (["default"] if default else []) + (_deployment(installed) if installed else [])
+    served = " ".join(words) or ("yes" if installed else "")
+    return {"installed": installed is not None, "default": default, "served": served}
+
+
+def _deployment(installed: Installed) -> list[str]:
+    """What differs from the defaults of `poseserve add`."""
+    values = {field.name: (getattr(installed.deployment, field.name), field.default) for field in fields(Deployment)}
+    return [
+        str(value) if name in ("precision", "format") else f"{name}={value}"
+        for name, (value, usual) in values.items()
+        if value != usual
+    ]
+
+
+def _table(rows: list[dict[str, Any]], width: int | None) -> str:
+    """The rows in as many columns as `width` characters hold, all where it is None."""
+    keys = list(HEADINGS)
+    for dropped in ("", *LEAST_NEEDED):
+        keys = [key for key in keys if key != dropped]
+        cells = [[HEADINGS[key] for key in keys], *([_cell(key, row[key]) for key in keys] for row in rows)]
+        text = columns(cells, left=len(keys))
+        if width is None or max(map(len, text.splitlines())) <= width:
+            break
+    return text
 
 
 def describe(network: Network) -> dict[str, Any]:
@@ -66,8 +100,6 @@ def describe(network: Network) -> dict[str, Any]:
 
 
 def _cell(key: str, value: Any) -> str:
-    if key == "installed":
-        return "yes" if value else ""
     if value is None:
         return "-"
     if key == "size":

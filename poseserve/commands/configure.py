@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from poseserve.commands.options import add_root, add_server, reload_server
+from poseserve.commands.options import add_root, add_server, change_root, read_root, reload_server
 from poseserve.repository.config import write_configs
-from poseserve.repository.installed import read_repository
-
-HELP = "write every config.pbtxt from networks.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    repository = read_repository(args.root).with_steps(dict(args.instances))
+    repository = (change_root(args) if args.instances else read_root(args)).with_steps(dict(args.instances))
     for path in write_configs(repository):
         print(path)
     return reload_server(args.server, repository) if args.instances or args.server else 0

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from poseserve.commands.options import add_root, add_server, reload_server
-from poseserve.repository.installed import read_repository
+from poseserve.commands.options import add_root, add_server, change_root, reload_server
 from poseserve.tasks import TASKS
-
-HELP = "choose which network `pose`, `parts` or the detector means"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,4 +18,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from poseserve.repository import install  # torch takes its time
 
-    return reload_server(args.server, install.choose(read_repository(args.root), args.task, args.name))
+    return reload_server(args.server, install.choose(change_root(args), args.task, args.name))

@@ -6,18 +6,21 @@ import argparse
 
 from poseserve.catalogue import CATALOGUE
 from poseserve.commands.options import add_licence
+from poseserve.errors import InputError, did_you_mean
 from poseserve.weights.official import official_weights
-
-HELP = "download official weights"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    fetchable = [network.name for network in CATALOGUE.values() if network.checkpoint]
-    parser.add_argument("names", nargs="+", choices=fetchable, metavar="NAME", help="see `poseserve catalogue`")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="see `poseserve catalogue`")
     add_licence(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    fetchable = {network.name: network for network in CATALOGUE.values() if network.checkpoint}
     for name in args.names:
-        print(official_weights(CATALOGUE[name], args.accept_licence))
+        if name not in fetchable:
+            hint = did_you_mean(name, fetchable)
+            raise InputError(f"{name} is no network with official weights (`poseserve catalogue`){hint}")
+    for name in args.names:
+        print(official_weights(fetchable[name], args.accept_licence))
     return 0

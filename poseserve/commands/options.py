@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from poseserve.catalogue import CATALOGUE, TRAINED_ON, Network
-from poseserve.errors import InputError
-from poseserve.repository.folders import ROOT
-from poseserve.repository.installed import Repository
+from poseserve.errors import InputError, did_you_mean
+from poseserve.repository.folders import make_own_root, served_root
+from poseserve.repository.installed import Repository, read_repository
 from poseserve.serving.reload import reload
 from poseserve.tasks import TASKS
+from poseserve.weights.official import official_weights
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +42,8 @@ def given_network(args: argparse.Namespace) -> tuple[Network, dict[str, Any] | N
     if args.family is None:
         if args.name not in CATALOGUE:
             raise InputError(
-                f"{args.name} is not in the catalogue (`poseserve catalogue`); for weights of your own give --family"
+                f"{args.name} is not in the catalogue (`poseserve catalogue`){did_you_mean(args.name, CATALOGUE)} "
+                "For weights of your own give --family"
             )
         if given:
             raise InputError(
@@ -63,6 +65,16 @@ def given_network(args: argparse.Namespace) -> tuple[Network, dict[str, Any] | N
     return own_network(args.name, args.family, **{n: value for n, value in given.items() if n != "config"})
 
 
+def weights_of(network: Network, repository: Repository, args: argparse.Namespace) -> Path:
+    """The checkpoint that was given, or that from which the network is installed, or the official one."""
+    if args.checkpoint:
+        return Path(args.checkpoint)
+    installed = repository.networks.get(network.name)
+    if installed and installed.checkpoint and installed.network == network and Path(installed.checkpoint).is_file():
+        return Path(installed.checkpoint)
+    return official_weights(network, args.accept_licence)
+
+
 def _input_size(text: str) -> tuple[int, int]:
     if not re.fullmatch(r"\d+x\d+", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no height and width like 256x192")
@@ -80,13 +92,37 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 
 def add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--root", type=Path, default=ROOT, help="the folder that holds model_repository (default: %(default)s)"
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="the folder that holds model_repository (default: that of installed networks, else the checkout)",
     )
+
+
+def read_root(args: argparse.Namespace) -> Repository:
+    """What is served: in `--root`, else where networks are installed, else in the checkout."""
+    return read_repository(args.root or served_root())
+
+
+def change_root(args: argparse.Namespace) -> Repository:
+    """What a command is about to change: in `--root`, else where networks are installed, outside the checkout."""
+    return read_repository(args.root or make_own_root())
 
 
 def root_words(args: argparse.Namespace) -> list[str]:
     """`--root` as it was given, none for the default."""
-    return [] if args.root == ROOT else ["--root", str(args.root)]
+    return ["--root", str(args.root)] if args.root else []
+
+
+def demo_note(repository: Repository) -> str | None:
+    """A line for the user while a demo network is a default."""
+    names = [name for name in repository.defaults.values() if repository.networks[name].network.family == "demo"]
+    if not names:
+        return None
+    return (
+        f"note: {', '.join(names)} know rendered people only, not photographs; for these `poseserve add NAME`, "
+        "then `poseserve default TASK NAME` (`poseserve catalogue` lists the names)"
+    )
 
 
 def reload_server(server: str | None, repository: Repository) -> int:

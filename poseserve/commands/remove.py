@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from poseserve.commands.options import add_root, add_server, reload_server
-from poseserve.repository.installed import read_repository
+from poseserve.commands.options import add_root, add_server, change_root, reload_server
 from poseserve.serving.reload import left_over
-
-HELP = "remove a network"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from poseserve.repository import install  # torch takes its time
 
-    repository = read_repository(args.root)
+    repository = change_root(args)
     if args.server and args.name in left_over(args.server):  # removed earlier, when nobody told the server
         return reload_server(args.server, repository)
     return reload_server(args.server, install.remove(repository, args.name))

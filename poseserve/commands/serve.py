@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from poseserve.errors import ServerError
-from poseserve.repository.folders import REPOSITORIES
+from poseserve.commands.options import add_root, demo_note, read_root
+from poseserve.errors import InputError, ServerError
+from poseserve.repository.config import model_names, write_configs
+from poseserve.repository.folders import is_checkout
 from poseserve.serving.dry_run import dry_run
 from poseserve.serving.server import LOG_LEVELS, Server
-
-HELP = "start Triton and serve until Ctrl-C or SIGTERM"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,13 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-level", choices=LOG_LEVELS, default="warning", help="of Triton's log (default: %(default)s)"
     )
+    add_root(parser)
     parser.add_argument(
-        "--repository",
-        nargs="+",
-        type=Path,
-        default=REPOSITORIES,
-        metavar="DIR",
-        help="serve these model repositories",
+        "--repository", nargs="+", type=Path, metavar="DIR", help="serve these model repositories and nothing else"
     )
 
 
@@ -37,20 +34,38 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        print(f"starting Triton with {', '.join(str(path) for path in args.repository)}", flush=True)
+        repositories = args.repository or _folders(args)
+        print(f"starting Triton with {', '.join(str(path) for path in repositories)}", flush=True)
         with Server(
-            args.repository,
+            repositories,
             args.host,
             args.http_port,
             args.grpc_port,
             args.metrics_port,
             log_level=args.log_level,
+            tell_loaded=lambda model: print(f"loaded {model}", file=sys.stderr, flush=True),
         ) as server:
             _announce(server)
             code = server.wait()
             raise ServerError(f"Triton ended by itself with exit code {code}\n{server.log_tail()}")
     except KeyboardInterrupt:
         return 0
+
+
+def _folders(args: argparse.Namespace) -> tuple[Path, ...]:
+    """The three folders of what is installed, made anew from networks.json and the steps of this checkout."""
+    repository = read_root(args)
+    if not repository.networks:
+        raise InputError(
+            f"no network is installed in {repository.root}: `poseserve catalogue` lists those that there are, "
+            "`poseserve add NAME` installs one"
+        )
+    if not is_checkout(repository.root):
+        write_configs(repository)
+    if note := demo_note(repository):
+        print(note, file=sys.stderr)
+    print(f"loading {len(model_names(repository))} models", file=sys.stderr, flush=True)
+    return repository.folders
 
 
 def _announce(server: Server) -> None:

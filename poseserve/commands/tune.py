@@ -7,12 +7,21 @@ import json
 import shlex
 from dataclasses import replace
 
-from poseserve.commands.options import add_licence, add_root, add_weights, given_network, root_words
+from poseserve.commands.options import (
+    add_licence,
+    add_root,
+    add_server,
+    add_weights,
+    change_root,
+    given_network,
+    read_root,
+    reload_server,
+    root_words,
+    weights_of,
+)
 from poseserve.deployment import PRECISIONS, REQUEST_ROWS, TRIED_PRECISIONS
-from poseserve.repository.installed import STATE, Installed, Repository, read_repository
-from poseserve.weights.official import official_weights
-
-HELP = "measure what serves a network fastest on this machine"
+from poseserve.repository.config import write_configs
+from poseserve.repository.installed import STATE, Installed, Repository
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,24 +31,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision", nargs="+", choices=PRECISIONS, default=tried, help=f"to try (default: {' '.join(tried)})"
     )
     parser.add_argument("--people", type=int, default=REQUEST_ROWS, help="rows of a request (default: %(default)s)")
+    parser.add_argument("--install", action="store_true", help="install it as it was fastest")
     add_weights(parser)
     add_licence(parser)
+    add_server(parser)
     add_root(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from poseserve import tune  # torch takes its time
+    from poseserve.repository import install
 
-    repository = read_repository(args.root)
+    repository = change_root(args) if args.install else read_root(args)
     installed = repository.networks.get(args.name)
     if installed and installed.network.checkpoint is None and args.checkpoint is None:
         return _tune_file(repository, installed, args)
-    network, _ = given_network(args)
-    checkpoint = args.checkpoint or official_weights(network, args.accept_licence)
+    network, keypoint_table = given_network(args)
+    checkpoint = weights_of(network, repository, args)
     engines = tune.engines(args.precision, installed.deployment if installed else None)
     best = tune.tune(network, tune.exporting(network, checkpoint, args.config), engines, args.people)
+    for line in tune.not_tried(args.precision):
+        print(line)
     print("fastest here: poseserve add", shlex.join([args.name, *_given(args)]), tune.describe(best))
-    return 0
+    if not args.install:
+        return 0
+    repository = install.add(repository, Installed(network, best, keypoint_table), checkpoint, args.config)
+    return reload_server(args.server, repository)
 
 
 def _tune_file(repository: Repository, installed: Installed, args: argparse.Namespace) -> int:
@@ -49,7 +66,12 @@ def _tune_file(repository: Repository, installed: Installed, args: argparse.Name
     name = installed.network.name
     file = repository.model_file(name)
     best = tune.tune(installed.network, lambda deployment, folder: file, [installed.deployment], args.people)
-    entry = json.loads(repository.with_network(replace(installed, deployment=best)).state())["networks"][name]
+    tuned = repository.with_network(replace(installed, deployment=best))
+    if args.install:
+        print("fastest here:", tune.describe(best))
+        write_configs(tuned)
+        return reload_server(args.server, tuned)
+    entry = json.loads(tuned.state())["networks"][name]
     state = repository.folders[0] / STATE
     print(f'fastest here: for {name} in {state} "deployment": {json.dumps(entry.get("deployment", {}))}')
     print("written there, it is served after:", shlex.join(["poseserve", "configure", *root_words(args)]))

@@ -41,15 +41,15 @@ class SimdrBins(nn.Module):
 
 class RankedClasses(nn.Module):
     """Logits [B, classes, h, w] -> u8 [B, height, width, 3]: bilinear to full size, then of every pixel the best class,
-    the second best, and the sixteenths of a logit by which the best one leads, at most 255.
+    the second best, and the sixteenths of a logit by which the best one leads (the margin), at most 255.
 
     With them the border between two classes can be found between the pixels, without the logits of all classes.
     """
 
     def forward(self, raw: Tensor, height: int, width: int) -> Tensor:
         logits, classes = _resized(raw, height, width).topk(2, 1)
-        lead = ((logits[:, :1] - logits[:, 1:]) * 16).round().clamp(0, 255)
-        return torch.cat([classes.to(torch.uint8), lead.to(torch.uint8)], 1).permute(0, 2, 3, 1).contiguous()
+        margin = ((logits[:, :1] - logits[:, 1:]) * 16).round().clamp(0, 255)
+        return torch.cat([classes.to(torch.uint8), margin.to(torch.uint8)], 1).permute(0, 2, 3, 1).contiguous()
 
 
 class Depth(nn.Module):

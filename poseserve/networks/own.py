@@ -44,7 +44,12 @@ def own_network(
     if keypoints and keypoints.endswith(".json"):
         with concerning(keypoints):
             table = json.loads(Path(keypoints).read_text(encoding="utf-8"))
-            labels = add_keypoint_set(Path(keypoints).stem, table).name
+            if not isinstance(table, dict):
+                raise ValueError("must be an object with a list `names`")
+            try:
+                labels = add_keypoint_set(Path(keypoints).stem, table).name
+            except TypeError as error:
+                raise ValueError(f"not a list where one is due: {error}") from error
     if TASKS[task].labels is not None and labels is None:
         raise InputError(f"a {task} network needs --{TASKS[task].options[0]}")
     network = replace(_model(family, task, size), name=name, labels=labels, checkpoint=None, published="")

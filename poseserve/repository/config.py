@@ -20,6 +20,7 @@ from poseserve.deployment import FORMATS, Deployment
 from poseserve.networks.batch_sizes import CPU_ROWS, GPU_ROWS, map_rows
 from poseserve.repository import tensors as t
 from poseserve.repository.ensembles import Ensemble, ensembles, merged
+from poseserve.repository.folders import PREPROCESS, is_checkout, make_readable
 from poseserve.repository.installed import STATE, STEPS, Installed, Repository
 from poseserve.tasks import TASKS, TensorSpec
 
@@ -136,6 +137,11 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
     resized = {spec.name: spec for pair in sorted(whole) for spec in (t.resized(*pair), t.placed(*pair))}
     maps = [task.maps for task in TASKS.values() if task.maps]
     raw = [m.network for m in maps]
+
+    def sets(task: str, answer: TensorSpec) -> list[TensorSpec]:
+        labels = dict.fromkeys(i.network.labels for i in repository.of_task(task))
+        return [t.of_set(answer, name) for name in labels]
+
     sigmas: dict[int, object] = {}
     for installed in repository.of_task("pose"):  # of sets with as many keypoints the first one's will do for all
         keypoints = keypoint_set(str(installed.network.labels))
@@ -164,7 +170,7 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         _step(
             "collect_people",
             _inputs(t.BOXES, t.SCORES, t.REGIONS, t.POSES),
-            _outputs(t.BOXES, t.SCORES, t.KEYPOINTS, t.POSE_SCORES, t.KEPT_INDICES),
+            _outputs(t.BOXES, t.SCORES, t.KEYPOINTS, t.POSE_SCORES, t.KEPT_INDICES, *sets("pose", t.KEYPOINT_SET)),
             oks_sigmas=json.dumps(sigmas),
         ),
         _step(
@@ -175,7 +181,7 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         _step(
             "paste_masks",
             _inputs(t.PARTS, t.REGIONS, t.SIZE, t.KEPT_INDICES, optional=("KEPT_INDICES",)),
-            _outputs(t.MASK, t.MASK_PNG, t.INSTANCE_IDS),
+            _outputs(t.MASK, t.MASK_PNG, t.INSTANCE_IDS, *sets("parts", t.CLASS_SET)),
         ),
         _step(
             "resize_maps",
@@ -225,13 +231,17 @@ def _text(config: pb.ModelConfig) -> bytes:
 
 
 def config_files(repository: Repository) -> dict[Path, bytes]:
-    """Path and content of every generated file of the three folders."""
+    """Path and content of every generated file of the three folders, and of the code of the steps, which outside a
+    checkout is a copy."""
     models, steps, folder = repository.folders
     files = {models / STATE: repository.state().encode()}
     for name, installed in repository.networks.items():
         files |= network_files(installed, models / name)
     for step in step_configs(repository):
         files[steps / step.name / "config.pbtxt"] = _text(step)
+        if not is_checkout(repository.root):
+            for source in (PREPROCESS / step.name / "1").glob("*.py"):
+                files[steps / step.name / "1" / source.name] = source.read_bytes()
     for config in map(ensemble_config, ensembles(repository)):
         files[folder / config.name / "config.pbtxt"] = _text(config)
         files[folder / config.name / "1" / ".gitkeep"] = b""  # Triton asks for a version folder
@@ -244,7 +254,8 @@ def model_names(repository: Repository) -> list[str]:
 
 
 def write_configs(repository: Repository) -> list[Path]:
-    """Write those that changed, each whole or not at all, and remove ensembles that there are no more.
+    """Write those that changed, each whole or not at all, and remove ensembles that there are no more. Afterwards
+    everybody may read the three folders.
 
     Returns the paths written.
     """
@@ -255,7 +266,13 @@ def write_configs(repository: Repository) -> list[Path]:
         unfinished = path.with_name(f".{path.name}.new")
         unfinished.write_bytes(files[path])
         unfinished.replace(path)
-    for path in repository.folders[2].glob("*/config.pbtxt"):
+    _, steps, ensemble_folder = repository.folders
+    for path in ensemble_folder.glob("*/config.pbtxt"):
         if path not in files:
             shutil.rmtree(path.parent)
+    if not is_checkout(repository.root):
+        for path in (path for name in STEPS for path in (steps / name / "1").glob("*.py")):
+            if path not in files:
+                path.unlink()
+    make_readable(repository.root)
     return changed

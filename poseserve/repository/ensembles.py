@@ -73,6 +73,7 @@ def _keypoints(pose: Network, people: Mapping[str, str]) -> list[Step]:
     if people != PEOPLE_IN_BOXES:  # the boxes are the server's to tell
         boxes = cropped["BOXES"] = "CANDIDATES"
         given |= same("BOXES", "SCORES")
+    given[t.of_set(t.KEYPOINT_SET, pose.labels).name] = t.KEYPOINT_SET.name
     collected = {"BOXES": boxes, "SCORES": "CANDIDATE_SCORES", "REGIONS": regions, "POSES": "POSES"}
     return [
         Step("crop_people", people, cropped),
@@ -92,9 +93,13 @@ def _masks_of_people(detector: Network, parts: Network, kept: Mapping[str, str])
         Step(
             "paste_masks",
             {"PARTS": "PARTS", "REGIONS": regions, "SIZE": "SIZE", **kept},
-            same("MASK", "MASK_PNG", "INSTANCE_IDS"),
+            _pasted(parts, "MASK", "MASK_PNG", "INSTANCE_IDS"),
         ),
     ]
+
+
+def _pasted(parts: Network, *names: str) -> dict[str, str]:
+    return {**same(*names), t.of_set(t.CLASS_SET, parts.labels).name: t.CLASS_SET.name}
 
 
 def _of_image(network: Network, output: str) -> list[Step]:
@@ -115,12 +120,16 @@ def _mask(detector: Network, parts: Network, kept: Mapping[str, str] | None = No
     return [
         *_of_image(parts, "PARTS"),
         Step("resize_image", same("PIXELS"), same(regions)),
-        Step("paste_masks", {"PARTS": "PARTS", "REGIONS": regions, "SIZE": "SIZE"}, same("MASK", "MASK_PNG")),
+        Step(
+            "paste_masks",
+            {"PARTS": "PARTS", "REGIONS": regions, "SIZE": "SIZE"},
+            _pasted(parts, "MASK", "MASK_PNG"),
+        ),
     ]
 
 
 def _mask_outputs(of_people: bool) -> list[TensorSpec]:
-    return [t.MASK, t.MASK_PNG, *([t.INSTANCE_IDS] if of_people else [])]
+    return [t.MASK, t.MASK_PNG, *([t.INSTANCE_IDS] if of_people else []), t.CLASS_SET]
 
 
 def _labels(installed: Installed) -> dict[str, str]:
@@ -143,7 +152,7 @@ def _detector_ensembles(repository: Repository, installed: Installed, suffix: st
 def _pose_ensembles(repository: Repository, installed: Installed, suffix: str) -> list[Ensemble]:
     """With the detector, in boxes of the client's, and in the whole image as one box."""
     pose, labels = installed.network, _labels(installed)
-    keypoints = [TensorSpec("KEYPOINTS", "FP32", (-1, pose.outputs, 3)), t.POSE_SCORES]
+    keypoints = [TensorSpec("KEYPOINTS", "FP32", (-1, pose.outputs, 3)), t.POSE_SCORES, t.KEYPOINT_SET]
     decode = Step("decode_image", same("IMAGE"), same("PIXELS"))
     count = Step("crop_people", DETECTED_PEOPLE, same("PEOPLE_FOUND"))
     detected = [*_detected(repository.detector_of(installed)), count, *_keypoints(pose, DETECTED_PEOPLE)]
@@ -188,7 +197,7 @@ def _map_ensembles(repository: Repository, installed: Installed, suffix: str) ->
         steps.append(Step("resize_image", same("PIXELS"), same(bounds)))
     steps.append(Step("resize_maps", inputs, same(maps.image.name)))
     outputs = [maps.image]
-    if maps.of_people:
+    if maps.of_people and "parts" in repository.defaults:
         parts = repository.chosen("parts")
         steps += _mask(repository.detector_of(parts), parts.network)
         steps.append(Step("resize_maps", {**inputs, "MASK": "MASK"}, same(maps.of_people.name)))
@@ -213,7 +222,7 @@ BUILDERS: dict[str, Callable[[Repository, Installed, str], list[Ensemble]]] = {
 
 def ensembles(repository: Repository) -> list[Ensemble]:
     """`pose` is the default network, `pose.NAME` a certain one."""
-    found = [_people_ensemble(repository)]
+    found = [_people_ensemble(repository)] if {"pose", "parts"} <= repository.defaults.keys() else []
     for suffix, installed in _named(repository):
         found += BUILDERS.get(installed.network.task, _map_ensembles)(repository, installed, suffix)
     return found

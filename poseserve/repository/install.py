@@ -6,11 +6,12 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from poseserve.deployment import FORMATS
+from poseserve.deployment import FORMATS, INSTALL
 from poseserve.errors import InputError
 from poseserve.export.torchscript import export
 from poseserve.networks import build
@@ -34,6 +35,7 @@ def add(
     has changed.
     """
     network = installed.network
+    installed = replace(installed, checkpoint=str(checkpoint.absolute()))
     wanted = repository.with_network(installed)
     _refuse_shared_names(wanted)
     deployment = installed.deployment
@@ -80,8 +82,7 @@ def exporter(format: str) -> Callable[[nn.Module, tuple[Tensor, ...], Path], flo
     try:
         from poseserve.export.onnx import export_onnx
     except ImportError as error:
-        hint = f"pip install 'poseserve[{format}]'"
-        raise InputError(f"--format {format} needs more packages ({error}): {hint}") from error
+        raise InputError(f"--format {format} needs more packages ({error}): {INSTALL.format(format)}") from error
     return export_onnx
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from poseclient.keypoints import add_keypoint_set
 from poseserve.catalogue import CATALOGUE, Network
 from poseserve.deployment import FORMATS, MAX_INSTANCES, Deployment
-from poseserve.errors import InputError
+from poseserve.errors import InputError, did_you_mean
 from poseserve.repository.folders import FOLDERS, ROOT
 
 STATE = "networks.json"
@@ -31,11 +31,13 @@ STEPS = {  # of `preprocess/`, and how many processes of each there are unless n
 
 @dataclass(frozen=True)
 class Installed:
-    """keypoint_table: the user's own keypoint set, None for those of `poseclient`."""
+    """keypoint_table: the user's own keypoint set, None for those of `poseclient`. checkpoint: path of the file that it
+    was made from, empty where that is not known."""
 
     network: Network
     deployment: Deployment = field(default_factory=Deployment)
     keypoint_table: dict[str, Any] | None = None
+    checkpoint: str = ""
 
     @property
     def max_batch_size(self) -> int:
@@ -90,7 +92,7 @@ class Repository:
 
     def with_network(self, installed: Installed) -> Repository:
         """The first network of a task becomes its default. Raises InputError when another network has other keypoints
-        under the same name, and when the detector that it names is not installed."""
+        under the same name, and when it needs a detector that is not installed."""
         name, task, labels = installed.network.name, installed.network.task, installed.network.labels
         self._check_detector(installed)
         for other in self.of_task("pose"):
@@ -103,33 +105,42 @@ class Repository:
         return replace(self, networks={**self.networks, name: installed}, defaults=defaults)
 
     def without(self, name: str) -> Repository:
-        """Raises InputError when there is no such network, when it is a default, or another network's detector."""
+        """With the only network of a task the task goes. Raises InputError when there is no such network, when it is a
+        default in place of which another could be chosen, or when another network needs it as its detector."""
         if name not in self.networks:
-            raise InputError(f"{name} is not installed; installed are {', '.join(self.networks)}")
-        for task, default in self.defaults.items():
-            if default == name:
-                raise InputError(
-                    f"{name} is what `{task}` means: choose another first, `poseserve default {task} NAME`"
-                )
+            installed = f"installed are {', '.join(self.networks) or 'none'}"
+            raise InputError(f"{name} is not installed; {installed}{did_you_mean(name, self.networks)}")
         if users := [n for n, i in self.networks.items() if i.deployment.detector == name]:
             raise InputError(f"{name} is the detector of {', '.join(users)}: remove or add these again first")
-        return replace(self, networks={n: i for n, i in self.networks.items() if n != name})
+        task = self.networks[name].network.task
+        others = [i.network.name for i in self.of_task(task) if i.network.name != name]
+        if self.defaults[task] == name and others:
+            raise InputError(
+                f"{name} is what `{task}` means: choose another first, `poseserve default {task} NAME`; "
+                f"there are {', '.join(others)}"
+            )
+        looking = [n for n, i in self.networks.items() if i.network.labels]
+        if task == "detector" and looking and not others:
+            raise InputError(f"{name} is the only detector, which {', '.join(looking)} need: remove these first")
+        defaults = {task: default for task, default in self.defaults.items() if default != name}
+        return replace(self, networks={n: i for n, i in self.networks.items() if n != name}, defaults=defaults)
 
     def _check_detector(self, installed: Installed) -> None:
         network, detector = installed.network, installed.deployment.detector
-        if not detector:
-            return
-        if network.record.labels is None:
+        if detector and network.record.labels is None:
             raise InputError(f"{network.name}: a {network.task} network looks at whole images: it takes no detector")
         detectors = [i.network.name for i in self.of_task("detector")]
-        if detector not in detectors:
+        if network.record.labels and not detectors:
+            raise InputError(f"{network.name} needs a detector: add one first, such as rtmdet-m")
+        if detector and detector not in detectors:
             raise InputError(f"detector {detector} is not installed; there are {', '.join(detectors)}")
 
     def with_default(self, task: str, name: str) -> Repository:
         """Raises InputError when `name` is not installed or does not do `task`."""
         able = [i.network.name for i in self.of_task(task)]
         if name not in able:
-            raise InputError(f"{name} is no installed network for {task!r}; there are {', '.join(able) or 'none'}")
+            there = f"there are {', '.join(able) or 'none'}"
+            raise InputError(f"{name} is no installed network for {task!r}; {there}{did_you_mean(name, able)}")
         return replace(self, defaults={**self.defaults, task: name})
 
     def with_steps(self, instances: Mapping[str, int]) -> Repository:
@@ -170,6 +181,8 @@ def _entry(installed: Installed) -> dict[str, Any]:
         entry["network"] = {k: v for k, v in asdict(installed.network).items() if k != "checkpoint"}
     if installed.keypoint_table is not None:
         entry["keypoint_table"] = installed.keypoint_table
+    if installed.checkpoint:
+        entry["checkpoint"] = installed.checkpoint
     return entry
 
 
@@ -184,4 +197,5 @@ def _installed(name: str, entry: dict[str, Any]) -> Installed:
     else:
         raise InputError(f"{name} is neither in the catalogue nor described here")
     options = entry.get("deployment", {})
-    return Installed(network, Deployment(**{**options, "gpus": tuple(options.get("gpus", ()))}), table)
+    deployment = Deployment(**{**options, "gpus": tuple(options.get("gpus", ()))})
+    return Installed(network, deployment, table, entry.get("checkpoint", ""))

@@ -25,12 +25,19 @@ PARTS = TensorSpec("PARTS", "UINT8", (-1, -1, -1, 3))
 MASK = TensorSpec("MASK", "UINT8", (-1, -1))
 MASK_PNG = TensorSpec("MASK_PNG", "STRING", (1,))
 INSTANCE_IDS = TensorSpec("INSTANCE_IDS", "UINT8", (-1, -1))
+KEYPOINT_SET = TensorSpec("KEYPOINT_SET", "STRING", (1,))
+CLASS_SET = TensorSpec("CLASS_SET", "STRING", (1,))
 FEATURE_MAP = TensorSpec("FEATURE_MAP", "FP16", (-1, -1, -1, -1))
 FEATURES = TensorSpec("FEATURES", "FP16", (-1, -1, -1))
 POOLED = TensorSpec("POOLED", "FP32", (-1,))
 
 # Resize mode of a network -> what `resize_image` calls the image that it makes.
 RESIZED = {"stretch": "RESIZED", "average": "AVERAGED", "pad": "PADDED"}
+
+
+def of_set(answer: TensorSpec, labels: str | None) -> TensorSpec:
+    """What a step calls KEYPOINT_SET or CLASS_SET where it is the set `labels`: which one, the ensemble knows."""
+    return TensorSpec(f"{answer.name}_{labels}", answer.dtype, answer.shape)
 
 
 def crops(input_size: tuple[int, int]) -> TensorSpec:

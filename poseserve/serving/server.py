@@ -44,8 +44,9 @@ class Server:
 
     Port 0 picks a free one. `log_level` is one of LOG_LEVELS; Triton's log goes to `log_file`, else to a temporary file
     that stop() removes. Without `exit_on_error` models that fail to load are left out and do not stop the start. `say`
-    is told what a start waits for that makes no progress. Without `drain`, stop() ends Triton at once, which saves
-    seconds, and what is in flight is lost. Triton does not outlive this process, however it ends.
+    is told what a start waits for that makes no progress, `tell_loaded` the name of each model as it is loaded. Without
+    `drain`, stop() ends Triton at once, which saves seconds, and what is in flight is lost. Triton does not outlive
+    this process, however it ends.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Server:
         log_file: Path | None = None,
         exit_on_error: bool = True,
         say: Callable[[str], None] = _to_stderr,
+        tell_loaded: Callable[[str], None] = lambda model: None,
         drain: bool = True,
     ) -> None:
         if log_level not in LOG_LEVELS:
@@ -71,6 +73,7 @@ class Server:
         self._wanted_log_file = log_file
         self._exit_on_error = exit_on_error
         self._say = say
+        self._tell_loaded = tell_loaded
         self._drain = drain
         self._workspace: Path | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -187,6 +190,7 @@ class Server:
         level = LOG_LEVELS.index(self._log_level)
         exit_on_error = str(self._exit_on_error).lower()
         return [
+            f"--id={self._workspace.name}",
             *(f"--model-repository={repository}" for repository in self._repositories),
             *(f"--{name}-address={self._host}" for name in self._ports),
             *(f"--{name}-port={port}" for name, port in self._ports.items()),
@@ -212,10 +216,13 @@ class Server:
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         startup = Startup(self.log_file, self._pid)
-        # Triton opens its ports one after the other, the one for metrics last.
-        while not (_answers(self.http_url, "/v2/health/ready") and _answers(self.metrics_url, "/metrics")):
-            ended = select.select([process.stdout], [], [], 0.1)[0]
-            startup.look()
+        ready = ended = False
+        while not ready or ended:
+            ready = self._is_ready()
+            # Once more when it is: where the port for metrics is another's, Triton ends after it has opened the others.
+            ended = bool(select.select([process.stdout], [], [], 0.1)[0])
+            for model in startup.look():
+                self._tell_loaded(model)
             failures = startup.failures if self._exit_on_error else []
             if reasons := failures or list(filter(None, (startup.hopeless, startup.stuck()))):
                 raise ServerError("Triton cannot start: " + "\nand: ".join(reasons))
@@ -224,6 +231,16 @@ class Server:
                 raise ServerError(f"Triton ended with exit code {code} before it was ready\n{self.log_tail()}")
             if waiting := startup.waiting():
                 self._say(waiting)
+
+    def _is_ready(self) -> bool:
+        """Whether all ports answer, and it is this server that does: another may have taken them since they were asked
+        for. Triton opens them one after the other, the one for metrics last."""
+        assert self._workspace is not None
+        return (
+            _get(self.http_url, "/v2/health/ready") is not None
+            and _id_over_http(self.http_url) == _id_over_grpc(self.grpc_url) == self._workspace.name
+            and _get(self.metrics_url, "/metrics") is not None
+        )
 
     def _lower_log_level(self) -> None:
         if LOG_LEVELS.index(self._log_level) < LOG_LEVELS.index("info"):
@@ -306,7 +323,7 @@ def _assemble(wheel: Path, workspace: Path) -> tuple[str, Path]:
 def _reserve_ports(host: str, wanted: Mapping[str, int]) -> dict[str, int]:
     """`wanted` with a free port for every 0; ServerError for one that is taken.
 
-    Asked before the start, because a server that already answers there would pass for the one being started.
+    Asked before the start, to say it at once; Triton opens its ports when it has loaded all models.
     """
     ports = {}
     with contextlib.ExitStack() as stack:
@@ -316,17 +333,39 @@ def _reserve_ports(host: str, wanted: Mapping[str, int]) -> dict[str, int]:
             try:
                 probe.bind((host, port))
             except OSError as error:
-                raise ServerError(f"{name} port {port} on {host}: {error.strerror}") from error
+                hint = f"choose another with --{name}-port, 0 picks a free one"
+                raise ServerError(f"{name} port {port} on {host}: {error.strerror}; {hint}") from error
             ports[name] = probe.getsockname()[1]
     return ports
 
 
-def _answers(url: str, path: str) -> bool:
+def _get(url: str, path: str) -> bytes | None:
+    """The body of an answer with status 200, None for every other and where nobody answers."""
     connection = http.client.HTTPConnection(url, timeout=5)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
+        response = connection.getresponse()
+        return response.read() if response.status == http.HTTPStatus.OK else None
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
+
+
+def _id_over_http(url: str) -> object:
+    """The `--id` of the Triton that answers there, None where none does."""
+    try:
+        return json.loads(_get(url, "/v2") or b"{}").get("name")
+    except (ValueError, AttributeError):  # no Triton
+        return None
+
+
+def _id_over_grpc(url: str) -> object:
+    from tritonclient.grpc import InferenceServerClient  # takes its time, and `--help` needs none
+    from tritonclient.utils import InferenceServerException
+
+    with InferenceServerClient(url) as client:
+        try:
+            return client.get_server_metadata(client_timeout=5).name
+        except InferenceServerException:
+            return None

@@ -16,6 +16,7 @@ DEAD_SECONDS = 2.0  # in which Triton itself names the model of a process that d
 LOADING = re.compile(r"loading: (?P<model>\S+):\d+\W*$")
 LOADED = re.compile(r"successfully loaded '(?P<model>[^']+)'")
 FAILED = re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<reason>.*?)\"?$")
+TAKEN = re.compile(r"failed to start (?P<name>HTTP|GRPC|Metrics) service: .*'(?P<address>\S+)' already in use")
 UNSTARTABLE = re.compile(r"triton_python_backend_stub: (?P<reason>.*)$")  # the words of the dynamic loader
 
 
@@ -32,12 +33,13 @@ class Startup:
         self.failures: list[str] = []  # models that did not load, with Triton's reason
         self.hopeless: str | None = None  # why no Python model can load
 
-    def look(self) -> None:
-        """Read what was written since; afterwards `failures` and `hopeless` are up to date."""
+    def look(self) -> list[str]:
+        """Read what was written since; the models that were loaded. Then `failures` and `hopeless` are up to date."""
         with self._log.open("rb") as log:
             log.seek(self._read)
             text = log.read()
         whole = text[: text.rfind(b"\n") + 1]
+        before = {name for name, done in self._models.items() if done}
         if whole:
             self._read += len(whole)
             self._progressed = self._told = time.monotonic()
@@ -49,6 +51,7 @@ class Startup:
                 self.hopeless = f"the process of a Python model died as it started ({self._waits_for()})"
         else:
             self._died = None
+        return [name for name, done in self._models.items() if done and name not in before]
 
     def _learn(self, line: str) -> None:
         if found := LOADING.search(line):
@@ -58,6 +61,9 @@ class Startup:
         elif found := FAILED.search(line):
             self._models[found["model"]] = True
             self.failures.append(f"{found['model']}: {found['reason'].replace(chr(92) + 'n', chr(10)).strip()}")
+        elif found := TAKEN.search(line):
+            name = found["name"].lower()
+            self.failures.append(f"{name} port: {found['address']} is in use; choose another with --{name}-port")
         elif found := UNSTARTABLE.search(line):
             self.hopeless = f"Python models cannot start: {found['reason']}"
 

@@ -11,6 +11,9 @@ from torch import nn
 
 DIFFERENCE = "(float[n, 2] x, float[n, 2] y) => (float[n, 2] d, float[n, 2] s) { d = Sub(x, y) s = Add(x, y) }"
 NEGATIVE = "(float[n, 2] x) => (float[n, 2] y) { y = Neg(x) }"
+# The answer to every row is how many rows the network saw at once.
+COMPANY = """(float[n, 2] x) => (float[n, 2] y) {
+    rows = Shape <start = 0, end = 1> (x) count = Cast <to = 1> (rows) zero = Sub(x, x) y = Add(zero, count) }"""
 X = 'input { name: "x" data_type: TYPE_FP32 dims: 2 } '
 Y = 'output { name: "y" data_type: TYPE_FP32 dims: 2 } '
 OF_DIFFERENCE = X + X.replace('"x"', '"y"') + Y.replace('"y"', '"s"') + Y.replace('"y"', '"d"')

@@ -18,6 +18,12 @@ def inputs_of(arrays: dict[str, np.ndarray]) -> list[InferInput]:
     return inputs
 
 
+def seen_together(client: InferenceServerClient, model: str, name: str, output: str) -> list[list[float]]:
+    """What a model that answers each row with the number of rows seen at once says to requests of 1, 2 and 1 rows."""
+    requests = [{name: np.zeros((rows, 2), np.float32)} for rows in (1, 2, 1)]
+    return [answer.as_numpy(output)[:, 0].tolist() for answer in concurrently(client, model, requests)]
+
+
 def concurrently(client: InferenceServerClient, model: str, requests: list[dict[str, np.ndarray]]) -> list:
     """Send all requests at once; each one's result, or its error."""
     answers: list = [None] * len(requests)

@@ -23,8 +23,8 @@ from poseserve.networks.contracts import PoseContract
 from poseserve.repository import config
 from poseserve.repository.installed import Installed
 from poseserve.serving.server import BACKENDS, scratch_server
-from tests.backends.graphs import DIFFERENCE, NEGATIVE, OF_DIFFERENCE, X, Y, copies, write_graph
-from tests.backends.inference import concurrently, inputs_of
+from tests.backends.graphs import COMPANY, DIFFERENCE, NEGATIVE, OF_DIFFERENCE, X, Y, copies, write_graph
+from tests.backends.inference import concurrently, inputs_of, seen_together
 
 TYPES = {
     "BOOL": ("bool", np.bool_),
@@ -148,6 +148,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, contract: PoseContract) -> 
     picked = X + 'input { name: "i" data_type: TYPE_INT64 dims: 1 } ' + Y + 'default_model_filename: "picked.onnx"'
     write(repository, "picked", PAIRED + picked, PICKED, "picked.onnx")
     write(repository, "first_row", PAIRED + X + Y, FIRST_ROW)
+    write(repository, "company", MERGED + X + Y, COMPANY)
+    unbatched = (X.replace("dims: 2", "optional: true dims: [-1, 2]"), Y.replace("dims: 2", "dims: [-1, 2]"))
+    write(repository, "optional_unbatched", "".join(unbatched), NEGATIVE)
     write(repository, "types", *copies({name: kind for name, (kind, _) in TYPES.items()}))
     for name, (rest, graph, _) in REFUSED.items():
         path = write(repository, name, rest, graph)
@@ -186,6 +189,16 @@ def test_concurrent_requests_are_merged_and_split(served: SimpleNamespace) -> No
         np.testing.assert_array_equal(answer.as_numpy("s"), request["x"] + request["y"])
     statistics = served.client.get_inference_statistics("merged").model_stats[0]
     assert (statistics.inference_count, statistics.execution_count) == (4, 1)
+
+
+def test_the_network_sees_the_rows_of_merged_requests_at_once(served: SimpleNamespace) -> None:
+    assert seen_together(served.client, "company", "x", "y") == [[4], [4, 4], [4]]
+
+
+def test_an_optional_input_is_accepted_where_nothing_batches(served: SimpleNamespace) -> None:
+    assert served.states["optional_unbatched"] == ("READY", "")
+    answer = served.client.infer("optional_unbatched", inputs_of({"x": ROW})).as_numpy("y")
+    np.testing.assert_array_equal(answer, -ROW)
 
 
 def test_an_accelerator_that_is_not_there_is_a_warning(served: SimpleNamespace) -> None:

@@ -23,8 +23,8 @@ from poseserve.networks.contracts import PoseContract
 from poseserve.repository.config import network_files
 from poseserve.repository.installed import Installed
 from poseserve.serving.server import scratch_server
-from tests.backends.graphs import DIFFERENCE, NEGATIVE, OF_DIFFERENCE, Corners, X, Y, copies, write_graph
-from tests.backends.inference import inputs_of
+from tests.backends.graphs import COMPANY, DIFFERENCE, NEGATIVE, OF_DIFFERENCE, Corners, X, Y, copies, write_graph
+from tests.backends.inference import inputs_of, seen_together
 
 BATCHES = "max_batch_size: 8 "
 MERGED = BATCHES + "dynamic_batching { preferred_batch_size: 4 max_queue_delay_microseconds: 20000000 } "
@@ -78,6 +78,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, contract: PoseContract) -> 
     repository = tmp_path_factory.mktemp("repository")
     options = parameters(INFERENCE_NUM_THREADS=1, NUM_STREAMS=1, PERFORMANCE_HINT="LATENCY", ENABLE_BATCH_PADDING="YES")
     write(repository, "merged", MERGED + OF_DIFFERENCE + options, DIFFERENCE)
+    write(repository, "company", MERGED + X + Y, COMPANY)
     write(repository, "types", *copies({name: kind for name, (kind, _) in TYPES.items()}))
     fours = "(float[n, 2] x) => (float[m, 4] y) { s = Constant <value_ints = [-1, 4]> () y = Reshape(x, s) }"
     write(repository, "picky", X.replace("dims: 2", "dims: [-1, 2]") + Y.replace("dims: 2", "dims: [-1, 4]"), fours)
@@ -108,6 +109,10 @@ def test_concurrent_requests_are_merged_and_split(served: SimpleNamespace) -> No
         np.testing.assert_array_equal(answer.as_numpy("s"), request["x"] + request["y"])
     statistics = served.client.get_inference_statistics("merged").model_stats[0]
     assert (statistics.inference_count, statistics.execution_count) == (4, 1)
+
+
+def test_the_network_sees_the_rows_of_merged_requests_at_once(served: SimpleNamespace) -> None:
+    assert seen_together(served.client, "company", "x", "y") == [[4], [4, 4], [4]]
 
 
 def test_every_type_passes_unchanged_and_only_what_is_asked_for(served: SimpleNamespace) -> None:

@@ -13,7 +13,7 @@ from tritonclient.grpc import InferenceServerClient, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
 from poseserve.serving.server import scratch_server
-from tests.backends.inference import concurrently, inputs_of
+from tests.backends.inference import concurrently, inputs_of, seen_together
 
 TYPES = {
     "BOOL": np.bool_,
@@ -31,6 +31,13 @@ TYPES = {
 class Difference(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         return first - second, first + second
+
+
+class Company(nn.Module):
+    """The answer to every row is how many rows the network saw at once."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.full_like(x, float(x.shape[0]))
 
 
 class EchoAll(nn.Module):
@@ -133,6 +140,7 @@ ALL_PARAMETERS = "".join(
 def client(tmp_path_factory: pytest.TempPathFactory, write_model) -> Iterator[InferenceServerClient]:
     repository = tmp_path_factory.mktemp("repository")
     write_model(repository, _pair("by_name", ["second", "first"], ["D", "S"], MERGING), Difference())
+    write_model(repository, _pair("company", ["x"], ["y"], MERGING), Company())
     write_model(repository, _pair("by_index", ["b__1", "a__0"], ["s__1", "d__0"]), Difference())
     write_model(repository, _pair("by_order", ["second", "x__1"], ["d__0", "S"]), Difference())
     every = [f'{kind} {{ name: "{t}" data_type: TYPE_{t} dims: -1 }}' for kind in ("input", "output") for t in TYPES]
@@ -179,6 +187,10 @@ def test_arguments_matched_by_name_and_concurrent_requests_merged_and_split(
         np.testing.assert_array_equal(answer.as_numpy("S"), request["first"] + request["second"])
     statistics = client.get_inference_statistics("by_name").model_stats[0]
     assert (statistics.inference_count, statistics.execution_count) == (4, 1)
+
+
+def test_the_network_sees_the_rows_of_merged_requests_at_once(client: InferenceServerClient) -> None:
+    assert seen_together(client, "company", "x", "y") == [[4], [4, 4], [4]]
 
 
 def test_only_requested_outputs_are_answered(client: InferenceServerClient) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from poseclient import People, class_set
-from poseclient.cli import parser
-from poseclient.files import CocoFiles, OutputFiles
+from poseclient import People, class_set, keypoint_set
+from poseclient.arguments import parser
+from poseclient.files import OutputFiles, write_lists
 from poseclient.image_commands import IMAGE_COMMANDS
 from poseclient.images import encode_image
 
@@ -30,7 +31,7 @@ def results() -> dict[str, Any]:
     )  # fmt: skip
     return {
         "detect": People(people.boxes, people.scores),
-        "pose": people,
+        "pose": replace(people, mask=None, class_set=None, instance_ids=None),
         "people": people,
         "parts": (mask, class_set("sapiens_28")),
         "depth": np.linspace(0, 1, 48, dtype=np.float16).reshape(SIZE),
@@ -45,10 +46,10 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     def write(command: str, result: Any, *options: str) -> Path:
         args = parser().parse_args([command, "x/a.jpg", "--out", str(tmp_path), *options])
         image = encode_image(np.full((*SIZE, 3), 200, np.uint8))
-        output = OutputFiles(3, "x/a.jpg", "x/a", image, args, CocoFiles())
-        IMAGE_COMMANDS[command].write(output, result)
+        entry = IMAGE_COMMANDS[command].write(OutputFiles("x/a.jpg", image, args), result)
         if args.format == "coco":
-            output.coco.write(tmp_path)
+            classes = class_set("sapiens_28") if command == "people" else None
+            write_lists(tmp_path, ["x/a.jpg"], {"x/a.jpg": entry}, keypoint_set("coco_17"), classes)
         return tmp_path / "x"
 
     return write

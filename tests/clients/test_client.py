@@ -1,7 +1,9 @@
 """The blocking client against a real server, and against none."""
 
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,10 +88,34 @@ def test_an_unknown_model_is_not_found(client, scene):
 
 
 def test_a_model_with_other_outputs_is_named_so(client, scene):
-    with pytest.raises(RequestError, match="'detect' names no keypoint_set"):
+    """With those that would do: other outputs, other inputs, or no such model."""
+    poses = "people, pose, pose.demo_pose_133"
+    with pytest.raises(RequestError, match=f"'KEYPOINTS' for model 'detect'; models that would do: {poses}$"):
         client.pose(scene.jpeg, model="detect")
-    with pytest.raises(RequestError, match="unexpected inference output 'MASK' for model 'detect'"):
+    with pytest.raises(
+        RequestError, match=r"'MASK' for model 'detect'; models that .*: parts, parts_of_people, people$"
+    ):
         client.parts(scene.jpeg, model="detect")
+    with pytest.raises(RequestError, match=r"models that would do: pose_in_boxes, pose_in_boxes\.demo_pose_133$"):
+        client.pose_in_boxes(scene.jpeg, [[0, 0, 9, 9]], model="pose")
+    with pytest.raises(RequestError, match=f"models that would do: {poses}$"):
+        client.pose(scene.jpeg, model="pose_in_boxes")
+    with pytest.raises(
+        RequestError, match=r"names no class_set.*; models that would do: parts, parts_of_people, people$"
+    ):
+        client.class_set("detect")
+
+
+def test_a_task_without_a_network_says_how_to_add_one(client, scene):
+    with pytest.raises(RequestError, match="no network for 'matting': add one with `poseserve add`") as refusal:
+        client.matting(scene.jpeg)
+    assert refusal.value.status == "NOT_FOUND"
+
+
+def test_numbers_of_numpy_are_limits_too(client, scene):
+    everyone, one = client.detect(scene.jpeg), client.detect(scene.jpeg, max_people=np.int64(1))
+    assert len(one) == 1 < len(everyone)
+    assert len(client.detect(scene.jpeg, score_threshold=np.float32(1.0))) == 0
 
 
 def test_one_client_serves_many_threads(client, scene):
@@ -98,6 +124,23 @@ def test_one_client_serves_many_threads(client, scene):
         answers = list(pool.map(client.detect, [scene.jpeg] * 32))
     for people in answers:
         np.testing.assert_allclose(people.boxes, expected, atol=1e-3)
+
+
+def test_a_thread_leaves_nothing_behind(client, scene):
+    """No file descriptor, whether it has used the client or not."""
+    folder = Path("/proc/self/fd")
+
+    def ask():
+        client.keypoint_set()
+
+    for thread in [threading.Thread(target=ask) for _ in range(8)]:
+        thread.start()
+        thread.join()
+    before = len(list(folder.iterdir()))
+    for thread in [threading.Thread(target=ask) for _ in range(100)]:
+        thread.start()
+        thread.join()
+    assert len(list(folder.iterdir())) <= before + 2
 
 
 def test_both_protocols_say_the_same(server, scene):

@@ -1,9 +1,10 @@
 """Pictures show what was found, and leave the image alone."""
 
 import numpy as np
+import PIL.Image
 import pytest
 
-from poseclient import People, class_set, draw_parts, draw_people
+from poseclient import InputError, People, class_set, draw_parts, draw_people
 from poseclient.draw import draw_depth, draw_normals, parts_legend
 
 
@@ -59,8 +60,34 @@ def test_left_is_green_and_right_is_orange(image):
         assert tuple(picture[y, x]) == colour
 
 
-def test_a_grey_image_becomes_a_colour_picture(image):
-    assert draw_people(image[..., 0], standing_person()).shape == image.shape
+@pytest.mark.parametrize("kind", ["grey", "grey of one channel", "RGBA", "Pillow", "Pillow's RGBA", "read-only"])
+def test_every_kind_of_image_gets_the_same_strokes(image, kind):
+    rgba = np.dstack([image, np.full(image.shape[:2], 7, np.uint8)])
+    kinds = {
+        "grey": image[..., 0],
+        "grey of one channel": image[..., :1],
+        "RGBA": rgba,
+        "Pillow": PIL.Image.fromarray(image),
+        "Pillow's RGBA": PIL.Image.fromarray(rgba),
+        "read-only": np.frombuffer(image.tobytes(), np.uint8).reshape(image.shape),
+    }
+    np.testing.assert_array_equal(draw_people(kinds[kind], standing_person()), draw_people(image, standing_person()))
+    mask, classes = np.full(image.shape[:2], 3, np.uint8), class_set("sapiens_28")
+    np.testing.assert_array_equal(draw_parts(kinds[kind], mask, classes), draw_parts(image, mask, classes))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "got"),
+    [
+        (np.zeros((4, 5, 3)), r"float64 \[4, 5, 3\]"),
+        (np.zeros((4, 5, 2), np.uint8), r"uint8 \[4, 5, 2\]"),
+        (np.zeros(4, np.uint8), r"uint8 \[4\]"),
+        (b"jpeg", "a bytes"),
+    ],
+)
+def test_what_cannot_be_drawn_on_is_named(pixels, got):
+    with pytest.raises(InputError, match=f"must be uint8 .* got {got}"):
+        draw_people(pixels, standing_person())
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1e30, 1e9, -5000])

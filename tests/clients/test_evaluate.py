@@ -5,6 +5,7 @@ import json
 import pytest
 
 from poseclient import evaluate
+from poseclient.arguments import TASKS
 from poseclient.evaluate import main, percentages
 
 BAD_ANNOTATIONS = {
@@ -34,14 +35,23 @@ def test_a_bad_annotation_file_is_one_clear_line(kind, annotations, tmp_path, ca
         (["--task", "parts"], "--masks"),
         (["--task", "boxes", "--annotations", "a.json", "--truth-boxes"], "--truth-boxes"),
         (["--annotations", "missing.json"], "missing.json"),
-        (["--annotations", "a.json", "--concurrency", "0"], "--concurrency"),
-        (["--annotations", "a.json", "--url", "gpu"], "gpu"),
     ],
 )
 def test_a_run_that_cannot_begin_says_why(arguments, word, tmp_path, capsys):
     assert main(["--images", str(tmp_path), "--out", str(tmp_path / "out"), *arguments]) == 1
     assert word in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", [["--concurrency", "0"], ["--url", "gpu"], ["--limit", "-3"], ["--task", "part"]])
+def test_a_wrong_command_line_is_exit_code_2(option, tmp_path):
+    with pytest.raises(SystemExit) as end:
+        main(["--annotations", "a.json", "--images", str(tmp_path), *option])
+    assert end.value.code == 2
+
+
+def test_the_command_line_has_every_task():
+    assert tuple(evaluate.EVALUATIONS) == TASKS
 
 
 def test_figures_are_printed_in_percent():

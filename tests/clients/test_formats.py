@@ -175,7 +175,7 @@ def test_openpose_has_hands_and_a_face_of_a_whole_body(two):
 
 def test_other_keypoint_sets_do_not_fit_openpose(two):
     with pytest.raises(ValueError, match=r"coco_wholebody_133.*coco_25"):
-        openpose_json(replace(two, keypoint_set="coco_25"))
+        openpose_json(replace(two, keypoints=np.zeros((2, 25, 3), np.float32), keypoint_set="coco_25"))
 
 
 def depth_of(levels, span):

@@ -33,6 +33,50 @@ def test_the_annotations_of_the_first_images_alone(tmp_path, annotations):
     assert [row["name"] for row in found["categories"]] == ["person"]
 
 
+@pytest.mark.parametrize(
+    ("masks", "images"),
+    [(["a.png", "a.npy"], ["a.jpg"]), (["a.png"], ["a.jpg", "a.png"]), (["A.PNG", "A.npy"], ["A.jpg"])],
+)
+def test_masks_that_fit_two_images_are_refused(masks, images, tmp_path):
+    for folder, names in (("masks", masks), ("images", images)):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+    twice = ", ".join(sorted(max(masks, images, key=len)))
+    with pytest.raises(InputError, match=f"files of one stem: {twice}"):
+        ground_truth.masks_and_images(tmp_path / "masks", tmp_path / "images")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.npy", "a.NPY"])
+def test_the_size_of_a_mask_is_known(name, tmp_path):
+    if name.lower().endswith(".npy"):
+        with (tmp_path / name).open("wb") as file:
+            np.save(file, np.zeros((2, 3), np.int64))
+    else:
+        cv2.imwrite(str(tmp_path / name), np.zeros((2, 3), np.uint8))
+    assert ground_truth.mask_size(tmp_path / name) == (2, 3)
+
+
+def test_what_is_wrong_with_a_file_is_said_with_its_line(tmp_path, annotations):
+    path = tmp_path / "truth.json"
+    path.write_text('{\n "images": [,\n')
+    with pytest.raises(InputError, match=r"truth\.json is no COCO annotation file of people: line 2, column 13: Expec"):
+        ground_truth.read_annotations(path)
+    path.write_text(json.dumps({"images": []}))
+    with pytest.raises(
+        InputError, match=r"truth\.json is no COCO annotation file of people: there is no 'annotations'"
+    ):
+        ground_truth.read_annotations(path)
+
+
+@pytest.mark.parametrize(("row", "fault"), [({"bbox": [0, 0, 9]}, "bbox"), ({"score": float("nan")}, "score")])
+def test_detections_without_numbers_are_refused(row, fault, tmp_path):
+    good = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "score": 0.5}
+    (tmp_path / "boxes.json").write_text(json.dumps([good, good | row]))
+    with pytest.raises(InputError, match=f"boxes.json: rows .*{fault}.*: 1$"):
+        ground_truth.read_detections(tmp_path / "boxes.json")
+
+
 @pytest.mark.parametrize("text", ["[", "{}x", '[{"image_id": 1}]', "[1]", '{"image_id": 1}'])
 def test_a_bad_file_of_detections_is_refused(text, tmp_path):
     (tmp_path / "boxes.json").write_text(text)
@@ -50,7 +94,7 @@ def test_masks_find_their_images(tmp_path):
     assert [(mask.name, image.name) for mask, image in pairs] == [("a.png", "a.jpg"), ("b.npy", "b.webp")]
     assert [ground_truth.read_mask(mask).tolist() for mask, _ in pairs] == [[[27] * 3] * 2, [[1] * 3] * 2]
     (tmp_path / "masks" / "d.png").touch()
-    with pytest.raises(ValueError, match=r"1 masks.*d\.png"):
+    with pytest.raises(ValueError, match=r"masks without an image.*d\.png"):
         ground_truth.masks_and_images(tmp_path / "masks", tmp_path / "images")
 
 

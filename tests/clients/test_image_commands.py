@@ -1,13 +1,13 @@
 """Commands request, draw and write what their flags say."""
 
 import inspect
-from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from poseclient.cli import parser
+from poseclient import AsyncPoseClient, files, pictures
+from poseclient.arguments import parser
 from poseclient.image_commands import IMAGE_COMMANDS
 
 
@@ -22,21 +22,29 @@ def test_an_overlay_shows_the_image_beside_it_on_demand(write, results, command)
 
 
 @pytest.mark.parametrize("name", IMAGE_COMMANDS)
-async def test_the_server_is_asked_with_the_options_that_were_given(name):
+def test_the_server_is_asked_with_the_options_that_were_given(name):
     """None is left to the server; flags of the format and the command line alone do not reach it."""
-    asked = {}
-
-    async def request(client, data, **options):
-        asked.update(options)
-
     command = IMAGE_COMMANDS[name]
     flags = ["--max-people", "3"] if "--max-people" in command.request_flags else []
     args = parser().parse_args([name, "a.jpg", "--model", "other", *flags])
-    await replace(command, request=request).result(None, b"jpeg", args)
-    assert asked["model"] == "other"
+    asked = command.options(args)
+    assert asked["model"] == command.model(args) == "other"
     assert asked.get("max_people") == (3 if flags else None)
     assert None not in asked.values()
-    inspect.signature(command.request).bind(None, b"jpeg", **asked)
+    inspect.signature(getattr(AsyncPoseClient, command.method)).bind(None, b"jpeg", **asked)
+
+
+def test_the_pose_of_a_whole_image_has_no_options_of_a_detector():
+    args = parser().parse_args(["pose", "a.jpg", "--whole-image", "--max-people", "3"])
+    assert IMAGE_COMMANDS["pose"].options(args) == {}
+    assert IMAGE_COMMANDS["pose"].model(args) == "pose_of_image"
+
+
+@pytest.mark.parametrize("command", IMAGE_COMMANDS.values())
+def test_the_table_names_functions_that_there_are(command):
+    assert hasattr(AsyncPoseClient, command.method)
+    assert command.draw is None or callable(getattr(pictures, command.draw))
+    assert all(callable(getattr(files, kind.write)) for kind in command.formats.values())
 
 
 def test_only_some_commands_find_people():

@@ -1,11 +1,14 @@
 """Images reach the server as they are."""
 
+import io
+
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from poseclient import InputError
-from poseclient.images import decode_image, encode_image, image_size, read_image, write_image
+from poseclient.images import SUFFIXES, decode_image, encode_image, image_size, read_image, write_image
 
 
 @pytest.fixture
@@ -17,6 +20,61 @@ def test_bytes_and_files_are_sent_as_they_are(tmp_path):
     path = tmp_path / "not really an image.jpg"
     path.write_bytes(b"\xff\xd8 whatever")
     assert encode_image(b"\xff\xd8 whatever") == encode_image(path) == encode_image(str(path)) == path.read_bytes()
+
+
+@pytest.mark.parametrize("holder", [bytearray, memoryview, io.BytesIO])
+def test_encoded_images_are_taken_from_whatever_holds_them(holder, pixels):
+    encoded = encode_image(pixels)
+    held = holder(encoded)
+    if isinstance(held, io.BytesIO):
+        held.seek(0, io.SEEK_END)  # where writing it has left it
+    assert encode_image(held) == encoded
+    assert image_size(held) is None
+
+
+def test_an_open_file_is_read(tmp_path, pixels):
+    write_image(tmp_path / "a.png", pixels)
+    with open(tmp_path / "a.png", "rb") as file:
+        assert encode_image(file) == (tmp_path / "a.png").read_bytes()
+
+
+def test_an_image_of_pillow_is_sent_as_its_pixels(pixels):
+    image = PIL.Image.fromarray(pixels)
+    image.putalpha(100)
+    np.testing.assert_array_equal(decode_image(encode_image(image)), pixels)
+    assert image_size(image) == (31, 47)
+
+
+def test_an_image_that_pillow_has_opened_is_not_turned(pixels):
+    exif, buffer = PIL.Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    PIL.Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
+    np.testing.assert_array_equal(decode_image(encode_image(PIL.Image.open(buffer))), pixels)
+
+
+def test_deep_images_of_pillow_are_sent_by_their_high_bytes(pixels):
+    levels = pixels[..., 0].astype(np.uint16) * 256 + 200
+    sent = decode_image(encode_image(PIL.Image.fromarray(levels)))
+    np.testing.assert_array_equal(sent, np.repeat(pixels[..., :1], 3, 2))
+    with pytest.raises(InputError, match="must be of 8 or 16 bit; got F"):
+        encode_image(PIL.Image.new("F", (4, 4)))
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"hello")
+    with pytest.raises(InputError, match=r"a\.jpg is not an image: 5 bytes"):
+        read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("thing", [None, 7, [1, 2], io.StringIO("text")])
+def test_what_holds_no_image_is_refused_with_what_is_accepted(thing):
+    with pytest.raises(InputError, match="an image is a path, bytes, a file opened in binary mode, pixels or"):
+        encode_image(thing)
+
+
+def test_suffixes_are_small_and_name_every_accepted_format():
+    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in SUFFIXES)
+    assert {".jpg", ".jfif", ".jpe", ".mpo", ".dib", ".heic", ".avif", ".gif", ".jp2"} <= SUFFIXES
 
 
 def test_pixels_are_sent_without_loss(pixels):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from poseclient import People, PosedPeople
+from poseclient.formats import coco_results
 
 
 @pytest.fixture
@@ -87,3 +88,22 @@ def test_rows_that_do_not_belong_together_are_refused(three):
         People(three.boxes, three.scores, three.keypoints[:2], "coco_17")
     with pytest.raises(ValueError, match="keypoints"):
         People(three.boxes, three.scores, three.keypoints[..., :2], "coco_17")
+
+
+def test_keypoints_are_those_of_their_set(three):
+    with pytest.raises(ValueError, match="coco_17 has 17 keypoints, got 16"):
+        People(three.boxes, three.scores, three.keypoints[:, :16], "coco_17")
+    with pytest.raises(ValueError, match="coco_wholebody_133 has 133 keypoints, got 17"):
+        replace(three, keypoint_set="coco_wholebody_133")
+    assert People(three.boxes, three.scores, three.keypoints[:, :16], "of_another_version").keypoint_set
+
+
+def test_a_person_is_shown_in_one_line(three):
+    assert repr(three) == "<People: 3 of 5 people, scores 0.90 to 0.30, keypoints coco_17>"
+    assert repr(three[:0]) == "<People: 0 of 5 people, keypoints coco_17>"
+    masked = PosedPeople(three.boxes, three.scores, three.keypoints, "coco_17", mask=np.zeros((2, 2), np.uint8))
+    assert repr(masked) == "<PosedPeople: 3 people, scores 0.90 to 0.30, keypoints coco_17, mask ?>"
+
+
+def test_coco_results_are_those_of_the_format(three):
+    assert three.to_coco(7, category_id=2) == coco_results(three, 7, 2)

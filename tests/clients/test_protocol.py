@@ -61,15 +61,18 @@ def test_a_configuration_says_the_same_over_both_protocols():
     config = model_config_pb2.ModelConfig(name="pose")
     config.parameters["keypoint_set"].string_value = "coco_17"
     config.output.add(name="BOXES")
+    config.ensemble_scheduling.step.add(model_name="decode_image")
     message = service_pb2.ModelConfigResponse(config=config)
     as_dict = {
         "name": "pose",
         "parameters": {"keypoint_set": {"string_value": "coco_17"}},
         "output": [{"name": "BOXES"}],
+        "ensemble_scheduling": {"step": [{"model_name": "decode_image"}]},
     }
     assert describe(message) == describe(as_dict)
     assert describe(message).parameter("keypoint_set") == "coco_17"
     assert "BOXES" in describe(message).outputs
+    assert describe(message).steps == ("decode_image",)
     for silent in (message, as_dict, {"name": "pose"}):
         with pytest.raises(RequestError, match="'pose' names no class_set"):
             describe(silent).parameter("class_set")

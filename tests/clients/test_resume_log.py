@@ -1,5 +1,7 @@
 """Runs that go on where they were stopped."""
 
+import tracemalloc
+
 import pytest
 
 from poseclient import InputError
@@ -18,10 +20,10 @@ def written(path, answers):
 def test_answers_are_there_again(tmp_path):
     path = written(tmp_path / "answers.jsonl", {"a": [1, 2], "b": {"ü": None}})
     with ResumeLog(path, SETTINGS) as log:
-        assert log.answers == {"a": [1, 2], "b": {"ü": None}}
+        assert dict(log) == {"a": [1, 2], "b": {"ü": None}}
         log.add("c", 3)
     with ResumeLog(path, SETTINGS) as log:
-        assert list(log.answers) == ["a", "b", "c"]
+        assert list(log) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 6))
@@ -29,10 +31,10 @@ def test_an_answer_that_was_not_written_to_its_end_is_forgotten(cut, tmp_path):
     path = written(tmp_path / "answers.jsonl", {"a": 1, "b": "x" * 30})
     path.write_bytes(path.read_bytes()[:-cut])
     with ResumeLog(path, SETTINGS) as log:
-        assert log.answers == {"a": 1}
+        assert dict(log) == {"a": 1}
         log.add("b", 2)
     with ResumeLog(path, SETTINGS) as log:
-        assert log.answers == {"a": 1, "b": 2}
+        assert dict(log) == {"a": 1, "b": 2}
 
 
 def test_answers_to_other_settings_are_refused(tmp_path):
@@ -70,8 +72,8 @@ async def test_only_what_is_missing_is_sent_and_failures_stay_missing(tmp_path, 
     for expected in (["a", "bad", "c"], ["bad"]):
         sent.clear()
         with ResumeLog(path, SETTINGS) as log:
-            assert await send_missing(requests, log, concurrency=2) == 1
-            assert set(log.answers) == {"a", "b", "c"}
+            assert await send_missing(requests, log, concurrency=2, max_failures=9) == 1
+            assert set(log) == {"a", "b", "c"}
         assert sorted(sent) == expected
     assert "bad: no image" in capsys.readouterr().err
 
@@ -81,4 +83,38 @@ async def test_a_fault_of_the_program_ends_the_run(tmp_path):
         raise ZeroDivisionError
 
     with ResumeLog(tmp_path / "answers.jsonl", SETTINGS) as log, pytest.raises(ZeroDivisionError):
-        await send_missing({"a": send}, log, concurrency=2)
+        await send_missing({"a": send}, log, concurrency=2, max_failures=9)
+
+
+async def test_failures_in_a_row_end_the_run_and_others_do_not(tmp_path, capsys):
+    sent = []
+
+    def request(name):
+        async def send():
+            sent.append(name)
+            if name.startswith("bad"):
+                raise InputError("no image")
+            return name
+
+        return send
+
+    names = ["bad 1", "good 1", "bad 2", "bad 3", "good 2", "bad 4", "bad 5", "bad 6", "good 3"]
+    with ResumeLog(tmp_path / "answers.jsonl", SETTINGS) as log:
+        failed = await send_missing({name: request(name) for name in names}, log, concurrency=1, max_failures=3)
+        assert list(log) == ["good 1", "good 2"]
+    assert sent == names[:-1]
+    assert failed == 7
+    assert "stopped after 3 failures in a row" in capsys.readouterr().err
+
+
+def test_answers_stay_in_the_file(tmp_path):
+    """A folder of a million images must fit into memory."""
+    path = written(tmp_path / "answers.jsonl", {str(i): [i] * 1000 for i in range(300)})
+    tracemalloc.start()
+    with ResumeLog(path, SETTINGS) as log:
+        assert (len(log), log["7"][0], log["299"][-1]) == (300, 7, 299)
+        log.add("more", 1)
+        assert log["more"] == 1
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < path.stat().st_size / 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -29,6 +30,7 @@ sys.path[:0] = paths
 sys.modules.update(dict.fromkeys(absent))  # importing them fails
 from loadtest import locustfile
 assert locustfile.encoded_images("photos", "")
+print(*(module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)), sep="\\n")
 """
 
 
@@ -71,7 +73,7 @@ def known_options(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 def test_every_mounted_path_is_in_the_tree_and_read_only(name: str) -> None:
     for volume in SERVICES[name]["volumes"]:
         source, _, mode = volume.split(":")
-        assert (ROOT / source).is_dir(), source
+        assert (ROOT / source).exists(), source
         assert mode == "ro"
 
 
@@ -118,8 +120,23 @@ def test_triton_is_recent_enough() -> None:
 def test_versions_are_those_of_the_constraints() -> None:
     constraints = _pins((ROOT / "constraints.txt").read_text(encoding="utf-8"))
     shared = _pins(DOCKERFILE).keys() & constraints.keys()
-    assert {"numpy", "opencv-python", "locust", "tritonclient"} <= shared
+    assert {"numpy", "opencv-python", "pillow", "pi-heif", "locust", "tritonclient"} <= shared
     assert {name: _pins(DOCKERFILE)[name] for name in shared} == {name: constraints[name] for name in shared}
+
+
+def test_triton_has_the_packages_that_the_steps_import() -> None:
+    stage = DOCKERFILE.partition(" AS triton\n")[2].partition("\nFROM ")[0]
+    installed, owners = _pins(stage).keys(), packages_distributions()
+    found: set[str] = set()
+    for file in (ROOT / "preprocess").glob("*/1/*.py"):
+        own = {other.stem for other in file.parent.glob("*.py")}
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found |= {name.partition(".")[0] for name in names} - own
+    packages = found - sys.stdlib_module_names - {"triton_python_backend_utils"}
+    assert packages >= {"numpy", "cv2", "PIL", "pi_heif"}
+    assert [name for name in packages if not installed & {_name(owner) for owner in owners[name]}] == []
 
 
 def test_locust_gets_the_addresses_that_its_users_read() -> None:
@@ -131,20 +148,23 @@ def test_locust_gets_the_addresses_that_its_users_read() -> None:
     assert "POSESERVE_{protocol.upper()}_URL" in users
 
 
-def test_locust_loads_its_users_with_the_packages_and_folders_of_its_container(tmp_path: Path) -> None:
+def test_locust_has_the_packages_and_files_that_its_users_load_and_no_other_files(tmp_path: Path) -> None:
     stage = DOCKERFILE.partition(" AS locust\n")[2]
+    links = []
     for volume in SERVICES["locust"]["volumes"]:
         source, target, _ = volume.split(":")
-        link = tmp_path / target.lstrip("/")
-        link.parent.mkdir(exist_ok=True)
-        link.symlink_to(ROOT / source)
+        links.append(tmp_path / target.lstrip("/"))
+        links[-1].parent.mkdir(parents=True, exist_ok=True)
+        links[-1].symlink_to(ROOT / source)
     paths = [f"{tmp_path}{folder}" for folder in re.findall(r"PYTHONPATH=(\S+)", stage)[0].split(":")]
     pinned = [Requirement(match[0]) for match in PIN.finditer(stage)]
     installed = _with_dependencies(pinned)
     owners = {module: set(map(_name, names)) for module, names in packages_distributions().items()}
-    absent = [module for module, names in owners.items() if not names & {*installed, "poseserve", "poseclient"}]
-    assert "torch" in absent
+    absent = [module for module, names in owners.items() if not names & {*installed, "poseclient"}]
+    assert {"torch", "poseserve"} <= set(absent)
     command = [sys.executable, "-I", "-S", "-c", LOADED_BY_LOCUST]
     command += [":".join([*paths, sysconfig.get_path("purelib")]), ":".join(absent)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    loaded = {path for line in done.stdout.splitlines() for path in (Path(line), *Path(line).parents)}
+    assert [link for link in links if link not in loaded] == []

@@ -100,7 +100,7 @@ def test_the_web_page_starts_a_scenario(photos, nowhere):
     command = [sys.executable, "-m", "loadtest.run", "--web", f"--web-port={port}", "--images", photos]
     command += ["--grpc-url", nowhere, "--http-url", nowhere]
     page = f"http://127.0.0.1:{port}"
-    http = urllib3.PoolManager(timeout=60, retries=urllib3.Retry(connect=10, backoff_factor=0.1))
+    http = urllib3.PoolManager(timeout=60, retries=urllib3.Retry(connect=10, read=0, backoff_factor=0.1))
     # A session of its own, so that the signal reaches both processes as Ctrl-C in a terminal does.
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

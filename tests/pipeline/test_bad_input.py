@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import re
 import struct
 import urllib.error
@@ -96,6 +97,52 @@ def test_a_parameter_out_of_range_is_refused(client, scene, parameters):
     with pytest.raises(RequestError, match=f"{next(iter(parameters))}.*accepted") as refusal:
         client.pose(scene.jpeg, **parameters)
     assert refusal.value.status == "INVALID_ARGUMENT"
+
+
+def request(api, server, scene, ensemble, **options):
+    """One raw request, as any KServe client sends it."""
+    address = server.grpc_url if api is tritonclient.grpc else server.http_url
+    image = api.InferInput("IMAGE", [1], "BYTES")
+    image.set_data_from_numpy(np.array([scene.jpeg], object))
+    boxes = api.InferInput("BOXES", [1, 4], "FP32")
+    boxes.set_data_from_numpy(np.array([[10, 10, 90, 90]], np.float32))
+    with api.InferenceServerClient(address) as connection:
+        return connection.infer(ensemble, [image, boxes] if ensemble == "pose_in_boxes" else [image], **options)
+
+
+@pytest.mark.parametrize("api", [tritonclient.grpc, tritonclient.http])
+@pytest.mark.parametrize(
+    "ensemble", ["detect", "pose", "pose_in_boxes", "pose_of_image", "parts", "people", "depth", "normals"]
+)
+def test_a_parameter_that_there_is_not_is_refused_by_name(server, scene, api, ensemble):
+    with pytest.raises(
+        InferenceServerException, match=r"unknown parameter 'threshold'; accepted are score_th"
+    ) as refusal:
+        request(api, server, scene, ensemble, parameters={"threshold": 0.9})
+    assert re.search("INVALID_ARGUMENT|400", refusal.value.status())
+
+
+@pytest.mark.parametrize("api", [tritonclient.grpc, tritonclient.http])
+def test_parameters_of_the_protocol_and_of_every_step_are_accepted(server, scene, api):
+    ours = {"score_threshold": 0.3, "nms_iou": 0.6, "max_people": 2, "oks_nms": 1.0}
+    protocols = {"request_id": "a", "priority": 1, "timeout": 60_000_000, "sequence_id": 7, "sequence_start": True}
+    answer = request(api, server, scene, "people", parameters=ours, **protocols)
+    assert len(answer.as_numpy("BOXES")) == 2
+    assert len(request(api, server, scene, "depth", parameters=ours).as_numpy("DEPTH"))
+
+
+def test_a_stream_is_answered(server, scene):
+    """Over a stream tritonclient adds a parameter of its own."""
+    answers: queue.Queue = queue.Queue()
+    image = tritonclient.grpc.InferInput("IMAGE", [1], "BYTES")
+    image.set_data_from_numpy(np.array([scene.jpeg], object))
+    with tritonclient.grpc.InferenceServerClient(server.grpc_url) as connection:
+        connection.start_stream(lambda result, error: answers.put((result, error)))
+        connection.async_stream_infer("detect", [image], enable_empty_final_response=True)
+        result, error = answers.get(timeout=60)
+        connection.stop_stream()
+    assert error is None
+    assert len(result.as_numpy("BOXES")) == len(scene.people)
 
 
 @pytest.mark.parametrize("api", [tritonclient.grpc, tritonclient.http])

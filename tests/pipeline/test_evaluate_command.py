@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from PIL import ExifTags, Image
 
 from demo.coco import write_dataset
 from demo.evaluate import evaluation_scene, score, served_answers
@@ -158,3 +159,140 @@ def test_other_settings_need_another_folder(evaluate, capsys):
     evaluate("--limit", 1)
     assert evaluate("--limit", 1, "--score-threshold", 0.5)[0] == 1
     assert "score_threshold None, now 0.5" in capsys.readouterr().err
+
+
+@pytest.fixture
+def refused(server, dataset, tmp_path, capsys):
+    """Runs the command, which must be refused; gives what it said."""
+
+    def run(*options):
+        own = ["--images", dataset / "images", "--url", f"grpc://{server.grpc_url}", "--out", tmp_path / "out"]
+        assert main([str(option) for option in (*own, *options)]) == 1
+        return capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def change(dataset):
+    """Changes the ground truth on disk."""
+
+    def change(edit):
+        path = dataset / "person_keypoints.json"
+        truth = json.loads(path.read_text())
+        edit(truth)
+        path.write_text(json.dumps(truth))
+
+    return change
+
+
+def repeat_ids(truth):
+    for i, row in enumerate(truth["annotations"]):
+        row["id"] = i % 3
+
+
+def drop_what_is_optional(truth):
+    for row in truth["annotations"]:
+        for key in ("id", "iscrowd", "num_keypoints"):
+            row.pop(key, None)
+    for image in truth["images"]:
+        del image["width"], image["height"]
+
+
+@pytest.mark.parametrize("edit", [repeat_ids, drop_what_is_optional])
+def test_ids_that_repeat_and_missing_extras_do_not_change_the_figures(edit, evaluate, change, expected):
+    change(edit)
+    code, _, figures = evaluate()
+    assert code == 0
+    assert figures["keypoints"]["AP_all"] == pytest.approx(expected.keypoint_ap, abs=0.002)
+    _, _, figures = evaluate("--task", "boxes", out="boxes")
+    assert figures["boxes"]["AP_50"] == pytest.approx(expected.detection_ap50, abs=0.002)
+
+
+def same_file_twice(truth):
+    truth["images"].append(truth["images"][0] | {"id": 1000})
+
+
+def ids_in_words(truth):
+    for row in truth["images"]:
+        row["id"] = f"scene {row['id']}"
+    for row in truth["annotations"]:
+        row["image_id"] = f"scene {row['image_id']}"
+
+
+def no_areas(truth):
+    for row in truth["annotations"]:
+        row["area"] = 0
+
+
+def another_size(truth):
+    truth["images"][2]["width"] += 1
+
+
+def missing_file(truth):
+    truth["images"].append({"id": 1000, "file_name": "lost.jpg"})
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (same_file_twice, "two images have the same file_name: 1.jpg"),
+        (ids_in_words, "the id of an image must be an integer: 'scene 1', 'scene 2'"),
+        (no_areas, "people whose area is 0; OKS divides by it: 1, 2"),
+        (another_size, "images of another size than their ground truth: 3.jpg"),
+        (missing_file, "images that are missing: "),
+    ],
+)
+def test_faults_of_the_ground_truth_are_said_before_the_first_request(
+    edit, words, change, dataset, tmp_path, server, capsys
+):
+    change(edit)
+    truth, url, out = dataset / "person_keypoints.json", f"grpc://{server.grpc_url}", tmp_path / "out"
+    command = ["--annotations", truth, "--images", dataset / "images", "--url", url, "--out", out]
+    assert main([str(word) for word in command]) == 1
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert not (out / "figures.json").exists()
+    assert not (out / "answers.jsonl").exists() or (out / "answers.jsonl").read_text().count("\n") == 1
+
+
+def lay_down(dataset):
+    """Store every image turned by a quarter, with the EXIF orientation that shows it as it was."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for path in (dataset / "images").iterdir():
+        with Image.open(path) as shown:
+            stored = shown.transpose(Image.Transpose.ROTATE_90)
+        stored.save(path, quality=95, exif=exif)
+
+
+def test_images_that_exif_turns_count_as_shown(evaluate, dataset, expected):
+    lay_down(dataset)
+    code, _, figures = evaluate()
+    assert code == 0
+    assert figures["keypoints"]["AP_all"] == pytest.approx(expected.keypoint_ap, abs=0.05)
+
+
+@pytest.mark.parametrize("task", ["keypoints", "parts"])
+def test_ground_truth_of_stored_pixels_is_refused(task, dataset, change, refused):
+    def turn(truth):
+        for image in truth["images"]:
+            image["width"], image["height"] = image["height"], image["width"]
+
+    lay_down(dataset)
+    change(turn)
+    for path in (dataset / "masks").iterdir():
+        with Image.open(path) as mask:
+            turned = mask.transpose(Image.Transpose.ROTATE_90)
+        turned.save(path)
+    truth = {"keypoints": ["--annotations", dataset / "person_keypoints.json"], "parts": ["--masks", dataset / "masks"]}
+    said = refused("--task", task, *truth[task])
+    assert "ground truth of stored pixels, but the EXIF orientation turns these images: 1.jpg" in said
+
+
+def test_detections_of_other_images_are_refused(dataset, refused, tmp_path):
+    row = {"image_id": 1000, "category_id": 1, "bbox": [0, 0, 9, 9], "score": 0.5}
+    (tmp_path / "boxes.json").write_text(json.dumps([row]))
+    said = refused("--annotations", dataset / "person_keypoints.json", "--detections", tmp_path / "boxes.json")
+    assert "no box of category 1 in these images" in said

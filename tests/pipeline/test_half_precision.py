@@ -48,7 +48,8 @@ def contract(task: str, precision: str) -> nn.Module:
     if task == "detector":
         dtype = build.DTYPES[precision]
         return DetectorContract(network.to(dtype), torch.jit.script(CentrePeaks()), Normalise(dtype=dtype))
-    return build.contract(CATALOGUE[f"demo_{task}"], network, precision, flip_test=True)
+    kin = replace(CATALOGUE[f"demo_{task}"], family="sapiens")  # whose raw outputs are of the same kind
+    return build.contract(kin, network, precision, flip_test=True)
 
 
 def exported(task: str, precision: str, folder: Path) -> Path:

@@ -110,7 +110,7 @@ def repository(tmp_path_factory) -> Repository:
     contracts = {
         Network("ideal_depth", "depth", FEW): ImageContract(Red(), Depth()),
         Network("ideal_normals", "normals", FEW): ImageContract(Colours(), Normals()),
-        Network("ideal_features", "features", SIZE, size="0.3b"): ImageContract(Quarters(), Features()),
+        Network("ideal_features", "features", SIZE, channels=1024): ImageContract(Quarters(), Features()),
         Network("ideal_pointmap", "pointmap", FEW): ImageContract(Metres(), Pointmap()),
         Network("ideal_matting", "matting", FEW): ImageContract(Premultiplied(), Matting()),
         Network("padded_normals", "normals", SIZE, resize_mode="pad"): ImageContract(Colours(), Normals()),

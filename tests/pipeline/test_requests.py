@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 
+from demo.evaluate import evaluation_scene
 from demo.scene import render_scene
 from poseclient import AsyncPoseClient, PoseClient, RequestError
 from poseserve.tasks import DETECTIONS
@@ -136,6 +137,34 @@ def test_answers_do_not_depend_on_company(server, scene):
         futures = [pool.submit(client.pose_in_boxes, scene.jpeg, [scene.people[i % 4].box]) for i in range(48)]
         for i, future in enumerate(futures):
             np.testing.assert_allclose(future.result().keypoints, alone[i % 4], atol=0.05)
+
+
+def test_answers_are_the_same_under_any_load(server):
+    """Sixteen clients at once: the same people, the same boxes, and keypoints within a hundredth of a pixel."""
+    images = [evaluation_scene(i)[0] for i in range(8)]
+    with PoseClient(f"grpc://{server.grpc_url}") as client, ThreadPoolExecutor(16) as pool:
+        alone = [client.pose(image) for image in images]
+        loaded = list(pool.map(lambda i: client.pose(images[i % len(images)]), range(12 * len(images))))
+    assert sum(map(len, alone)) > 2 * len(images)
+    for i, people in enumerate(loaded):
+        expected = alone[i % len(images)]
+        np.testing.assert_array_equal(people.boxes, expected.boxes)
+        sure = expected.keypoints[..., 2] >= 0.3
+        np.testing.assert_allclose(people.keypoints[sure, :2], expected.keypoints[sure, :2], rtol=0, atol=0.01)
+
+
+def test_the_boxes_of_an_answer_give_its_keypoints_again(client, scene):
+    posed = client.pose(scene.jpeg)
+    np.testing.assert_allclose(client.pose_in_boxes(scene.jpeg, posed.boxes).keypoints, posed.keypoints, atol=0.01)
+
+
+def test_the_person_of_a_whole_image_has_the_score_1(client, scene):
+    person = client.pose_of_image(scene.jpeg)
+    height, width = scene.image.shape[:2]
+    assert person.boxes.tolist() == [[0, 0, width, height]]
+    assert person.scores.tolist() == [1]
+    scores = person.keypoints[0, :, 2]
+    np.testing.assert_allclose(person.pose_scores, [scores[scores > 0.2].mean()], rtol=1e-5)
 
 
 def test_a_failed_request_leaves_its_neighbours_alone(server, scene):

@@ -12,6 +12,13 @@ from poseserve.repository.folders import FOLDERS, ROOT
 from tests import golden
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    """A $POSESERVE_HOME of the test's own: what is installed on this machine is neither seen nor changed."""
+    monkeypatch.setenv("POSESERVE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture
 def root(tmp_path) -> Path:
     """A copy of the three folders, with the demo networks installed."""

@@ -127,6 +127,45 @@ def test_the_proposal_for_a_network_of_ones_own_changes_nothing_else(root, tmp_p
     assert after == replace(before, deployment=replace(before.deployment, threads=1))
 
 
+@pytest.mark.parametrize(
+    ("missing", "lines"),
+    [
+        ({"openvino"}, ["not tried: --format openvino --precision bf16, for openvino is missing: "]),
+        ({"onnxruntime"}, ["not tried: --format onnx --precision fp32, for onnxruntime is missing: "]),
+        (set(), []),
+    ],
+)
+def test_an_engine_without_its_packages_is_named_with_the_way_to_get_it(missing, lines, monkeypatch):
+    found = tune.find_spec
+    monkeypatch.setattr(tune, "find_spec", lambda package: None if package in missing else found(package))
+    said = tune.not_tried(["fp32", "bf16"])
+    assert [line[: len(words)] for line, words in zip(said, lines, strict=True)] == lines
+    assert all("pip install --constraint constraints.txt -e '.[" in line for line in said)
+    assert tune.not_tried(["fp16"]) == []
+
+
+def test_the_fastest_is_installed_from_the_weights_that_are_known(root, vitpose_file, tmp_path, capsys, monkeypatch):
+    """Of an installed network neither a file nor the licence is asked for again."""
+    known = ["openvino", "onnxruntime"]
+    monkeypatch.setattr(tune, "find_spec", lambda package: None if package in known else True)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    name = "vitpose-s-coco_25"
+    assert main(["add", name, "--checkpoint", str(vitpose_file), "--max-people", "9", "--root", str(root)]) == 0
+    lines = tuned(capsys, name, "--precision", "bf16", "--people", 1, "--install", "--root", root)
+    assert any(line.startswith("not tried: --format openvino") for line in lines)
+    installed = read_repository(root).networks[name]
+    assert installed.deployment == Deployment("bf16", threads=1, max_people=9)
+    assert installed.checkpoint == str(vitpose_file)
+    assert main(["add", name, "--root", str(root)]) == 0
+    assert read_repository(root).networks[name].deployment == Deployment()
+
+
+def test_the_fastest_of_a_network_whose_weights_are_not_at_hand_is_installed_too(root, capsys):
+    tuned(capsys, "demo_pose", "--people", 1, "--install", "--root", root)
+    assert read_repository(root).networks["demo_pose"].deployment == Deployment(threads=1)
+    assert "INTRA_OP_THREAD_COUNT" in (root / "model_repository" / "demo_pose" / "config.pbtxt").read_text()
+
+
 class Yolo(nn.Module):
     """[B, 3, 64, 64] -> [B, 6, 64]: layout v8, two classes."""
 

@@ -45,6 +45,14 @@ def test_detection_without_score_or_area_is_dropped(row):
     assert detected([row, [1, 1, 2, 2, 0.75]], 0.5)[1] == [0.75]
 
 
+def test_detections_that_differ_in_their_last_bits_are_one_box():
+    rows = np.array([[10.061, 20.02, 30.1, 50.187, 0.5]], np.float32)
+    noisy = [rows + np.float32([6.1e-5, -6.1e-5, 6.1e-5, -6.1e-5, 0]), rows]
+    alone, merged = (people_boxes.detected_boxes(r, np.ones(2, np.float32), 400, 600, 0.3)[0] for r in noisy)
+    np.testing.assert_array_equal(alone, merged)
+    np.testing.assert_array_equal(alone, [[10.0, 20.0, 30.125, 50.125]])
+
+
 def test_equal_scores_keep_their_order():
     rows = [[i, 0, i + 1, 1, 0.5 + 0.25 * (i == 2)] for i in range(4)]
     assert [box[0] for box in detected(rows)[0]] == [4, 0, 2, 6]
@@ -94,6 +102,8 @@ def test_too_many_client_boxes_are_refused():
         ([[0, 0, 10, 10]] * 4, 0.6, [0]),  # identical
         ([[0, 0, 10, 10]] * 3, 1.0, [0, 1, 2]),  # nothing overlaps by more than wholly
         ([[0, 0, 10, 10], [10, 0, 20, 10], [0, 10, 10, 20]], 0.0, [0, 1, 2]),  # touching
+        ([[0, 0, 10, 10], [20, 20, 30, 30]], 0.0, [0, 1]),  # apart in both directions
+        ([[20, 0, 30, 10], [0, 20, 10, 30]], 0.0, [0, 1]),
         ([[0, 0, 10, 10], [0, 0, 10, 6]], 0.6, [0, 1]),  # exactly the limit
         ([[0, 0, 10, 10], [0, 0, 10, 6.01]], 0.6, [0]),
         ([[0, 0, 10, 10], [2, 0, 12, 10], [4, 0, 14, 10]], 0.6, [0, 2]),  # a dropped box drops nobody
@@ -126,7 +136,6 @@ def test_suppression_equals_the_definition_on_a_crowd():
         ({}, options.Options(0.3, 0.6, 100)),
         ({"score_threshold": 0.5, "nms_iou": 1, "max_people": 3}, options.Options(0.5, 1.0, 3)),
         ({"score_threshold": "0", "nms_iou": "0.25", "max_people": "100"}, options.Options(0.0, 0.25, 100)),
-        ({"triton_enable_empty_final_response": False, "who": "knows"}, options.Options(0.3, 0.6, 100)),
     ],
 )
 def test_request_parameters(parameters, expected):

@@ -10,7 +10,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 from oks import USUAL_SIGMA, parse_oks_nms, select, similarity
 from poses import collect, pose_scores
-from responses import respond
+from responses import named_set, respond
 
 
 class TritonPythonModel:
@@ -37,4 +37,8 @@ class TritonPythonModel:
             sigmas = self._sigmas.get(keypoints.shape[1], np.full(keypoints.shape[1], USUAL_SIGMA))
             kept = select(similarity(keypoints, regions[:, 2:].prod(1), sigmas), scores, max_oks)
         outputs = {"BOXES": boxes, "SCORES": inputs["SCORES"], "KEYPOINTS": keypoints, "POSE_SCORES": scores}
-        return {name: array[kept] for name, array in outputs.items()} | {"KEPT_INDICES": kept.astype(np.int32)}
+        return {
+            **{name: array[kept] for name, array in outputs.items()},
+            **named_set(request.requested_output_names(), "KEYPOINT_SET_"),
+            "KEPT_INDICES": kept.astype(np.int32),
+        }

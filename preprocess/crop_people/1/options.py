@@ -21,8 +21,7 @@ def parse_options(parameters: Mapping[str, object], defaults: Options) -> Option
     """`defaults`, but for what the request parameters, numbers or strings that hold one, say; its max_people is also
     the most that is accepted.
 
-    Unknown names are ignored, for Triton passes parameters of its own. Raises ValueError for a value that is
-    no number or out of its range.
+    Raises ValueError for a value that is no number or out of its range.
     """
     limit = defaults.max_people
     people = _number(parameters, "max_people", limit, 1, limit)

@@ -8,49 +8,17 @@ from contextlib import contextmanager
 
 import cv2
 import numpy as np
-from file_formats import image_format, jpeg_ends, still_png, tiff_tile
+import reading
 from numpy.typing import NDArray
-from orientation import upright, webp_orientation
-
-ACCEPTED = "accepted is one JPEG, PNG, WebP, BMP or TIFF image"
-MAX_TILE = 2**24  # pixels
 
 
 def decode(encoded: bytes, max_pixels: int, max_side: int) -> NDArray[np.uint8]:
-    """Upright RGB pixels, u8 [h, w, 3], contiguous.
-
-    16 bit become 8, alpha is dropped, grey, palette and CMYK become RGB; of several frames or pages the first
-    counts. The limits are those that OpenCV was loaded with (OPENCV_IO_MAX_IMAGE_PIXELS, _WIDTH, _HEIGHT): it
-    holds the header against them before it allocates. For a file that ends early it returns nothing.
-
-    Raises ValueError for everything that is not a whole image within the limits.
-    """
-    name = image_format(encoded)
-    if name is None:
-        start = f", starting with {encoded[:12]!r}" if encoded else ""
-        raise ValueError(f"IMAGE is not an image: {len(encoded)} bytes{start}; {ACCEPTED}")
-    data = still_png(encoded) if name == "PNG" else encoded
-    if name == "TIFF" and tiff_tile(encoded) > MAX_TILE:
-        data = b""
-    # Only recent OpenCV turns a WebP: with its own turning off, every version gives the same pixels.
-    flags = cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_IGNORE_ORIENTATION if name == "WebP" else 0)
+    """Upright RGB pixels, u8 [h, w, 3], contiguous, as `reading.decode` has them; ValueError as there."""
     try:
         with _quiet_stderr():
-            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error as error:
-        if "CV_IO_MAX_IMAGE" in str(error):
-            raise ValueError(
-                f"IMAGE is a {name} that declares too large a picture; accepted are at most {max_pixels} "
-                f"pixels and no side above {max_side}"
-            ) from None
-        decoded = None
-    if decoded is None or (name == "JPEG" and not jpeg_ends(encoded)):
-        raise ValueError(
-            f"IMAGE is a {name} of {len(encoded)} bytes that cannot be decoded: truncated, damaged or a rare "
-            f"kind, 32 bit samples for example; {ACCEPTED}"
-        )
-    pixels = decoded.astype(np.uint8, copy=False)
-    return upright(pixels, webp_orientation(encoded)) if name == "WebP" else pixels
+            return reading.decode(encoded, max_pixels, max_side)
+    except ValueError as error:
+        raise ValueError(f"IMAGE is {error}") from error
 
 
 def letterbox(pixels: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -68,7 +36,7 @@ def letterbox(pixels: NDArray[np.uint8], height: int, width: int) -> tuple[NDArr
 
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """Keeps what libpng and libjpeg write to descriptor 2 about broken files out of the server's log."""
+    """Keeps what OpenCV's libjpeg writes to descriptor 2 about broken files out of the server's log."""
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, 2)

@@ -26,8 +26,11 @@ class TritonPythonModel:
         os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
         import cv2
         import images
+        import pi_heif.options
+        from PIL import AvifImagePlugin
 
         cv2.setNumThreads(1)  # instances, not threads, fill the cores
+        AvifImagePlugin.DEFAULT_MAX_THREADS = pi_heif.options.DECODE_THREADS = 1
         self._images = images
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:

@@ -9,7 +9,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 from paste import paste
 from png import encode
-from responses import respond
+from responses import named_set, respond
 
 
 class TritonPythonModel:
@@ -23,7 +23,9 @@ class TritonPythonModel:
             parts, regions = parts[inputs["KEPT_INDICES"]], regions[inputs["KEPT_INDICES"]]
         height, width = inputs["SIZE"].tolist()
         mask, instance_ids = paste(parts, regions, height, width)
+        wanted = request.requested_output_names()
         outputs: dict[str, NDArray[Any]] = {"MASK": mask, "INSTANCE_IDS": instance_ids}
-        if "MASK_PNG" in request.requested_output_names():
+        outputs |= named_set(wanted, "CLASS_SET_")
+        if "MASK_PNG" in wanted:
             outputs["MASK_PNG"] = np.array([encode(mask)], dtype=object)
         return outputs

@@ -23,6 +23,12 @@ CONFIGS = {
 BY_NAME = {config.name: config for config in CONFIGS.values()}
 
 
+def test_there_are_files_of_every_kind():
+    assert {path.name for path in FILES} == {"networks.json", "config.pbtxt", ".gitkeep", "region"}
+    assert {config.backend or config.platform for config in CONFIGS.values()} == {"pytorch", "python", "ensemble"}
+    assert len(SHIPPED.networks) == 6
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_committed_file_is_what_the_catalogue_says(path):
     assert path.read_bytes() == FILES[path], "run `make configure` and commit the result"
@@ -112,6 +118,79 @@ def fits(dims: list[int], expected: list[int]) -> bool:
     return len(dims) == len(expected) and all(
         -1 in pair or pair[0] == pair[1] for pair in zip(dims, expected, strict=True)
     )
+
+
+def named_sets(configs: dict[str, pb.ModelConfig]) -> dict[str, dict[str, str]]:
+    """Ensemble -> its output that names a set -> the output of the step that it comes from."""
+    return {
+        name: {
+            outside: inside
+            for step in config.ensemble_scheduling.step
+            for inside, outside in step.output_map.items()
+            if outside in ("KEYPOINT_SET", "CLASS_SET")
+        }
+        for name, config in configs.items()
+        if config.platform == "ensemble"
+    }
+
+
+def test_the_ensemble_says_which_set_its_network_answers_with():
+    """Also where two sets have as many keypoints."""
+    sets = named_sets(parsed(crowded().with_network(Installed(CATALOGUE["vitpose-s-ap10k"]))))
+    assert sets["pose"] == {"KEYPOINT_SET": "KEYPOINT_SET_coco_17"}
+    assert sets["pose_in_boxes.vitpose-s-ap10k"] == {"KEYPOINT_SET": "KEYPOINT_SET_ap10k_17"}
+    assert sets["pose_of_image.vitpose-s-coco_25"] == {"KEYPOINT_SET": "KEYPOINT_SET_coco_25"}
+    assert sets["parts"] == {"CLASS_SET": "CLASS_SET_sapiens_28"}
+    assert sets["parts.sapiens2-0.4b-parts"] == {"CLASS_SET": "CLASS_SET_sapiens2_29"}
+    assert sets["people"] == {**sets["pose"], **sets["parts"]}
+    assert sets["depth"] == sets["detect"] == {}
+
+
+def without(*names: str) -> Repository:
+    repository = SHIPPED
+    for name in names:
+        repository = repository.without(name)
+    return repository
+
+
+DEMO = ("demo_normals", "demo_depth", "demo_pose_133", "demo_pose", "demo_parts", "demo_detector")
+
+
+def test_the_demo_networks_can_all_be_removed():
+    assert not without(*DEMO).networks
+    assert not without(*DEMO).defaults
+    assert [c.name for c in parsed(without(*DEMO)).values() if c.platform == "ensemble"] == []
+
+
+def test_without_parts_depth_is_of_the_image_alone():
+    configs = parsed(without("demo_parts"))
+    assert [output.name for output in configs["depth"].output] == ["DEPTH"]
+    assert "people" not in configs
+    assert "pose" in configs
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("demo_pose", "demo_pose is what `pose` means: choose another first, .*; there are demo_pose_133"),
+        ("demo_detector", "demo_detector is the only detector, which demo_pose, demo_parts, demo_pose_133 need"),
+        ("demo_pos", r"installed are .*; did you mean demo_pose"),
+    ],
+)
+def test_what_others_need_is_not_removed(name, words):
+    with pytest.raises(ValueError, match=words):
+        SHIPPED.without(name)
+
+
+def test_the_first_network_of_a_task_is_its_default_again():
+    repository = without(*DEMO).with_network(Installed(CATALOGUE["rtmdet-m"]))
+    repository = repository.with_network(Installed(CATALOGUE["vitpose-s-coco_25"]))
+    assert repository.defaults == {"detector": "rtmdet-m", "pose": "vitpose-s-coco_25"}
+
+
+def test_a_pose_network_needs_a_detector():
+    with pytest.raises(ValueError, match="vitpose-s-coco_25 needs a detector: add one first, such as rtmdet-m"):
+        without(*DEMO).with_network(Installed(CATALOGUE["vitpose-s-coco_25"]))
 
 
 def test_networks_of_other_input_sizes_share_the_steps():

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+import tritonclient.grpc
 import tritonclient.http
 
 from poseclient import PoseClient, RequestError
@@ -106,6 +107,33 @@ def test_a_server_that_was_not_told_is_told_later(hot, root, vitpose_file, scene
     capsys.readouterr()
     assert main([*remove, *told]) == 1
     assert f"{name} is not installed" in capsys.readouterr().err
+
+
+def test_every_answer_says_of_which_set_its_keypoints_are(hot, root, scene):
+    """Also to clients that asked before: over both protocols, in the answer itself."""
+    at = ["--root", str(root), "--server", hot.http_url]
+    grpc, http = tritonclient.grpc, tritonclient.http
+    known = {"coco_17": 17, "coco_wholebody_133": 133}
+    with grpc.InferenceServerClient(hot.grpc_url) as first, http.InferenceServerClient(hot.http_url) as second:
+        clients = [(grpc, first), (http, second)]
+        assert [answered_set(api, client, scene.jpeg) for api, client in clients] == [("coco_17", 17)] * 2
+        changed = threading.Thread(target=main, args=(["default", "pose", "demo_pose_133", *at],))
+        changed.start()
+        meanwhile = []
+        while changed.is_alive():
+            meanwhile.append(answered_set(grpc, first, scene.jpeg))
+        changed.join()
+        assert all(known[name] == count for name, count in meanwhile)
+        assert [answered_set(api, client, scene.jpeg) for api, client in clients] == [("coco_wholebody_133", 133)] * 2
+
+
+def answered_set(api, client, image: bytes) -> tuple[str, int]:
+    """The name of the keypoint set in an answer, and how many keypoints that answer has."""
+    tensor = api.InferInput("IMAGE", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([image], dtype=object))
+    answer = client.infer("people", [tensor])
+    assert answer.as_numpy("CLASS_SET").tolist() == [b"sapiens_28"]
+    return answer.as_numpy("KEYPOINT_SET")[0].decode(), answer.as_numpy("KEYPOINTS").shape[1]
 
 
 def points(url: str, scene, model: str = "pose") -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from tritonclient.utils import InferenceServerException
 from poseserve.errors import ServerError
 from poseserve.repository.folders import ROOT
 from poseserve.serving import server as server_module
+from poseserve.serving import supervisor
 from poseserve.serving.server import Server
 from tests.poseserve.serving.traces import processes, shared_memory
 
@@ -124,8 +126,81 @@ def test_without_exit_on_error_the_other_models_are_served(steps: Path, refusing
 def test_a_taken_port_is_named(steps: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ServerError, match=f"grpc port {port} on 127.0.0.1: Address already in use"):
+        with pytest.raises(ServerError, match=f"grpc port {port} on 127.0.0.1: Address already in use; .*--grpc-port"):
             Server([steps], http_port=0, grpc_port=port, metrics_port=0).start()
+
+
+def test_a_server_that_answers_in_its_stead_does_not_make_it_ready(steps: Path, loading_gate: Path) -> None:
+    """Triton takes its ports once its models are loaded: until then another may, and answer that it is ready."""
+    late = _server(loading_gate.parents[2])
+    with ThreadPoolExecutor(1) as threads:
+        started = threads.submit(late.start)
+        with loading_gate.open("wb"):  # returns once the model is loading
+            ports = [int(url.rpartition(":")[2]) for url in (late.http_url, late.grpc_url, late.metrics_url)]
+            early = Server([steps], "127.0.0.1", *ports)
+            early.start()
+        try:
+            with pytest.raises(ServerError, match=r"port: 127\.0\.0\.1:\d+ is in use; choose another with --grpc-port"):
+                started.result(60)
+            assert _echo(early.grpc_url, b"mine") == b"mine"
+        finally:
+            early.stop()
+            late.stop()
+
+
+@pytest.mark.parametrize("name", ["http", "grpc", "metrics"])
+def test_a_port_that_is_taken_while_models_load_is_named(loading_gate: Path, name: str) -> None:
+    late = _server(loading_gate.parents[2])
+    with ThreadPoolExecutor(1) as threads:
+        started = threads.submit(late.start)
+        with loading_gate.open("wb"):
+            port = int(getattr(late, f"{name}_url").rpartition(":")[2])
+            taken = socket.create_server(("127.0.0.1", port))
+        with taken, pytest.raises(ServerError, match=f"{name} port: 127.0.0.1:{port} is in use; .* --{name}-port"):
+            started.result(60)
+
+
+def test_a_server_listens_on_the_address_that_it_is_given_alone(steps: Path) -> None:
+    with _server(steps, host="127.0.0.2") as server:
+        urls = (server.http_url, server.grpc_url, server.metrics_url)
+        assert {url.rpartition(":")[0] for url in urls} == {"127.0.0.2"}
+        assert _echo(server.grpc_url, b"hello") == b"hello"
+        for url in urls:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=5)
+
+
+def test_what_is_loaded_is_told_as_it_is_loaded(steps: Path, loading_gate: Path) -> None:
+    told: queue.Queue[str] = queue.Queue()
+    server = _server(steps, loading_gate.parents[2], tell_loaded=told.put)
+    with ThreadPoolExecutor(1) as threads:
+        started = threads.submit(server.start)
+        with loading_gate.open("wb"):
+            assert told.get(timeout=60) == "echo"
+            assert not started.done()
+        started.result(60)
+    server.stop()
+    assert told.get(timeout=60) == "blocking"
+    assert told.empty()
+
+
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
+
+
+def test_a_triton_that_does_not_end_after_its_time_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "KILL_AFTER_SECONDS", 0.2)
+    with (
+        subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE) as process,
+        open(os.devnull) as gone,
+    ):
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"deaf\n"
+            monkeypatch.setattr(sys, "stdin", gone)
+            supervisor.stop_with_parent(process.pid, threading.Event())
+            assert process.wait(60) == -signal.SIGKILL
+        finally:
+            process.kill()
 
 
 def test_a_missing_repository_is_named(tmp_path: Path) -> None:

@@ -112,8 +112,8 @@ def test_what_a_start_without_progress_waits_for_is_said_and_then_given_up(
     said: list[str] = []
     words = refusal(steps, loading_gate.parents[2], say=said.append)
     assert words == "Triton cannot start: nothing has happened for 2 s: waits for blocking"
-    assert 1 <= len(said) <= 4
-    assert all(line.startswith("Triton: waits for blocking; nothing new for ") for line in said)
+    assert len(said) >= 1
+    assert said[-1].startswith("Triton: waits for blocking; nothing new for ")
 
 
 def test_a_python_without_its_library_is_refused_before_triton_starts(
