@@ -28,10 +28,11 @@ class PoseClient:
     url: `grpc://host:port` or `http://host:port`, with `grpcs` or `https` for TLS; InputError for anything else.
     timeout: seconds for one request.
 
-    In the methods, `image` is a path or encoded bytes (sent as they are), or pixels u8 [h, w, 3] RGB or [h, w] grey,
-    and `model` names another ensemble with the same tensors, as `pose.NETWORK`. Boxes and keypoints are in pixels of
-    the image as a viewer shows it. Methods that find people take the options `score_threshold`, `nms_iou` and
-    `max_people`, those that find poses `oks_nms` too; the server has defaults for them.
+    In the methods, `image` is a path, encoded bytes or a binary file (sent as they are), or pixels u8 [h, w, 3] RGB or
+    [h, w] grey or an image of Pillow, and `model` names another ensemble with the same tensors, as `pose.NETWORK`.
+    Boxes and keypoints are in pixels of the image as a viewer shows it. Methods that find people take the options
+    `score_threshold`, `nms_iou` and `max_people`, those that find poses `oks_nms` too; the server has defaults for
+    them.
 
     Every method raises RequestError when the server refuses or cannot be reached; those that take an image raise
     InputError for pixels of another type or shape, OSError for a file that cannot be read, and TypeError for an unknown

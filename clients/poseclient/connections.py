@@ -79,7 +79,7 @@ class GrpcConnection:
                 self._has_answered = self._api.is_server_live(**self._deadline)
             with self._sending:  # tritonclient keeps the latest call in an attribute
                 self._api.async_infer(callback=receive, client_timeout=ABANDONED, **arguments)
-            self._sent.add(answer)
+                self._sent.add(answer)
             if not wait([answer], self._endpoint.timeout).done:
                 raise TimeoutError
             return answer.result()
@@ -101,7 +101,9 @@ class GrpcConnection:
 
     def close(self) -> None:
         """After the requests in flight, for which it waits as long as for an answer, or CLOSING."""
-        wait(list(self._sent), max(self._endpoint.timeout, CLOSING))
+        with self._sending:
+            sent = list(self._sent)
+        wait(sent, max(self._endpoint.timeout, CLOSING))
         self._api.close()
 
 

@@ -10,15 +10,15 @@ class InputError(PoseclientError, ValueError):
 
 
 class MissingExtraError(PoseclientError, ModuleNotFoundError):
-    """What was asked for needs the packages of `pip install poseclient[evaluate]`."""
+    """What was asked for needs the packages of an extra, such as `pip install 'poseclient[evaluate]'`."""
 
 
 class RequestError(PoseclientError):
     """The server refused the request or could not be reached.
 
-    message: the server's own words. status: gRPC's name of the reason over both protocols, such as
-    INVALID_ARGUMENT (the request is wrong), UNAVAILABLE (no server, or it cannot take more) or
-    DEADLINE_EXCEEDED (no response in time).
+    message: the server's own words, with the likely cause where there is one to name. status: gRPC's name of the reason
+    over both protocols, such as INVALID_ARGUMENT (the request is wrong), UNAVAILABLE (no server, or it cannot take
+    more) or DEADLINE_EXCEEDED (no response in time).
     """
 
     def __init__(self, message: str, status: str) -> None:

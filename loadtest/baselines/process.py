@@ -20,6 +20,9 @@ from poseserve.serving import supervisor
 
 Command = Callable[[Settings, int], list[str]]
 
+# Its standard input ends when Baseline closes it or this program dies: a stopped server cannot act on SIGTERM.
+CONTINUE_IN_THE_END = ["sh", "-c", 'cat; kill -s CONT -- "-$0"']
+
 
 def fastapi_command(settings: Settings, port: int) -> list[str]:
     """Arguments of Python for uvicorn and the application of plain_fastapi."""
@@ -69,6 +72,12 @@ class Baseline:
         )
         assert self._supervisor.stdout is not None
         self._pid = int(self._supervisor.stdout.readline())
+        self._continuer = subprocess.Popen(
+            [*CONTINUE_IN_THE_END, str(self._pid)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         try:
             while not self._is_ready():
                 if select.select([self._supervisor.stdout], [], [], 0.1)[0]:
@@ -80,12 +89,9 @@ class Baseline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._signal(signal.SIGCONT)
-        with (
-            self._supervisor,
-            self._log,
-        ):  # the supervisor ends the server and its children when its standard input closes
-            pass
+        with self._log, self._supervisor:  # ends the server and its children when its standard input closes
+            with self._continuer:
+                pass
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

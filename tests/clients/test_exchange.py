@@ -54,22 +54,21 @@ def test_a_known_model_is_asked_at_once():
     assert result(calls, answer("coco_17", 17)).keypoint_set == "coco_17"
 
 
-@pytest.mark.parametrize(("name", "count"), [("own", 2), ("coco_17", 2)])
-def test_keypoints_of_another_set_are_described_anew(name, count):
-    """The set of an operator comes with its table; one of the same name may have other keypoints."""
+def test_a_set_of_the_operators_comes_with_its_table():
     calls = pose({"pose": KNOWN})
     next(calls)
-    assert calls.send(answer(name, count)) == Call("model_config", {"model": "pose"})
-    if name == "own":
-        people = result(calls, config("own", keypoint_table=json.dumps({"names": ["tip", "toe"]})))
-        assert people.to_dict()["keypoint_names"] == ["tip", "toe"]
-    else:
-        calls_end = pytest.raises(
-            RequestError, match="model 'pose' contradicts itself: coco_17 has 17 keypoints, got 2"
-        )
-        with calls_end as error:
-            calls.send(config("coco_17"))
-        assert error.value.status == "INTERNAL"
+    assert calls.send(answer("own", 2)) == Call("model_config", {"model": "pose"})
+    people = result(calls, config("own", keypoint_table=json.dumps({"names": ["tip", "toe"]})))
+    assert people.to_dict()["keypoint_names"] == ["tip", "toe"]
+
+
+def test_keypoints_that_their_set_has_not_are_refused():
+    calls = pose({"pose": KNOWN})
+    next(calls)
+    assert calls.send(answer("coco_17", 2)) == Call("model_config", {"model": "pose"})
+    with pytest.raises(RequestError, match="model 'pose' contradicts itself: coco_17 has 17 keypoints, got 2") as error:
+        calls.send(config("coco_17"))
+    assert error.value.status == "INTERNAL"
 
 
 def test_a_model_with_other_outputs_now_is_asked_once_more():

@@ -36,6 +36,20 @@ def test_a_region_that_is_the_image_gives_the_mask_itself():
     np.testing.assert_array_equal(pasted(mask[None], [region], 64, 48), mask)
 
 
+def test_between_equally_good_classes_the_nearest_pixel_decides_up_to_the_last_row_and_column():
+    ranked = parts(np.random.default_rng(4).integers(0, 28, (64, 48), dtype=np.uint8))
+    ranked[..., 2] = 0  # every margin
+    image, _ = paste(ranked[None], np.array([[47 / 2, 63 / 2, 47, 63]]), 64, 48)
+    np.testing.assert_array_equal(image, ranked[..., 0])
+
+
+def test_of_equally_near_pixels_the_upper_left_one_decides():
+    ranked = parts(np.array([[1, 2], [3, 4]], np.uint8))
+    ranked[..., 2] = 0
+    image, _ = paste(ranked[None], np.array([[1.0, 1.0, 2.0, 2.0]]), 3, 3)
+    np.testing.assert_array_equal(image, [[1, 1, 2], [1, 1, 2], [3, 3, 4]])
+
+
 @pytest.mark.parametrize("region", [[100.0, 80.0, 90.0, 120.0], [3.5, 200.25, 47.1, 62.8], [10.0, 10.0, 300.0, 400.0]])
 def test_every_pixel_gets_the_class_that_weighs_most_at_its_place_in_the_crop(region):
     """Against the crop's own formula: x_crop = (W - 1) / w * (x - cx + w / 2)."""

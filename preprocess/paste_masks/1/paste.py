@@ -49,7 +49,8 @@ def classes_at(parts: NDArray[np.uint8], rows: NDArray[np.float64], columns: NDA
 
     parts: the best class of each pixel, the second best, and the margin of their logits. At the border of two classes
     their margins, interpolated, say where between the pixels it runs, as interpolated logits would. Of a class that is
-    neither it is known that it is no better than the second: it counts as half a margin behind.
+    neither it is known that it is no better than the second: it counts as half a margin behind. Of classes that are
+    equally good, that of the nearest pixel wins, and of equally near pixels the upper, then the left one.
     """
     height, width = parts.shape[:2]
     top, left = np.minimum(rows.astype(int), height - 2), np.minimum(columns.astype(int), width - 2)
@@ -65,5 +66,6 @@ def classes_at(parts: NDArray[np.uint8], rows: NDArray[np.float64], columns: NDA
     gain = weights * margin  # [4, places at a border]
     against = np.where(second[:, None] == first, 0, gain[:, None] / 2)
     score = np.where(first[:, None] == first, gain[:, None], -against).sum(0)
-    classes[i, j] = np.take_along_axis(first, score.argmax(0)[None], 0)[0]
+    winner = np.where(score == score.max(0), weights, -1).argmax(0)
+    classes[i, j] = np.take_along_axis(first, winner[None], 0)[0]
     return classes

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import signal
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -13,6 +16,20 @@ from loadtest.baselines.process import Baseline, fastapi_command, litserve_comma
 from loadtest.baselines.settings import Settings
 from poseserve.repository.folders import ROOT
 
+# A program with a server that waits for its turn.
+WAITING = """
+import signal
+from loadtest.baselines import process
+from loadtest.baselines.settings import READY, Settings
+
+process.PYTHON = "python3"
+server = "import signal, socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
+server += f"print({READY!r}, flush=True); signal.pause()"
+settings = Settings(workers=1, threads=1, at_once=1, wait=0, root="")
+with process.Baseline(lambda settings, port: ["-c", server, str(port)], settings) as baseline:
+    print(baseline.pid, flush=True)
+    signal.pause()
+"""
 SETTINGS = Settings(workers=1, threads=1, at_once=2, wait=0.01, root=str(ROOT))
 
 
@@ -40,3 +57,12 @@ def test_a_baseline_that_ends_at_once_says_why(monkeypatch):
         Baseline(lambda *_: ["-c", "raise SystemExit('no such application')"], SETTINGS),
     ):
         pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_a_server_that_waits_for_its_turn_ends_with_the_program_whatever_ends_it(number):
+    with subprocess.Popen([sys.executable, "-c", WAITING], cwd=ROOT, stdout=subprocess.PIPE) as program:
+        server = psutil.Process(int(program.stdout.readline()))
+        assert server.status() == psutil.STATUS_STOPPED
+        program.send_signal(number)
+    server.wait(timeout=20)  # the supervisor would kill a stopped one after 45 seconds
