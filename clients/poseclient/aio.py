@@ -105,7 +105,7 @@ class AsyncPoseClient:
 
         >>> mask = await client.parts("street.jpg", model="parts_of_people")
         """
-        return await self._infer(inference.single_output(image, "MASK", model, options))
+        return await self._infer(inference.single_output(image, "MASK", model, inference.MASK_ENSEMBLES, options))
 
     async def depth(
         self, image: Image, *, of_people: bool = False, model: str = "depth", **options: Unpack[DetectionOptions]
@@ -115,7 +115,7 @@ class AsyncPoseClient:
         >>> depth = await client.depth("street.jpg", of_people=True)
         """
         name = "DEPTH_OF_PEOPLE" if of_people else "DEPTH"
-        return await self._infer(inference.single_output(image, name, model, options))
+        return await self._infer(inference.single_output(image, name, model, ("depth",), options))
 
     async def normals(
         self, image: Image, *, of_people: bool = False, model: str = "normals", **options: Unpack[DetectionOptions]
@@ -125,7 +125,7 @@ class AsyncPoseClient:
         >>> normals = await client.normals("street.jpg")
         """
         name = "NORMALS_OF_PEOPLE" if of_people else "NORMALS"
-        return await self._infer(inference.single_output(image, name, model, options))
+        return await self._infer(inference.single_output(image, name, model, ("normals",), options))
 
     async def features(
         self, image: Image, *, pooled: bool = False, model: str = "features"
@@ -134,21 +134,22 @@ class AsyncPoseClient:
 
         >>> vector = await client.features("street.jpg", pooled=True)
         """
-        return await self._infer(inference.single_output(image, "POOLED" if pooled else "FEATURES", model))
+        name = "POOLED" if pooled else "FEATURES"
+        return await self._infer(inference.single_output(image, name, model, ("features",)))
 
     async def pointmap(self, image: Image, *, model: str = "pointmap") -> NDArray[np.float32]:
         """The point in space of every pixel, f32 [h, w, 3], metres from the camera.
 
         >>> points = await client.pointmap("street.jpg")
         """
-        return await self._infer(inference.single_output(image, "POINTS", model))
+        return await self._infer(inference.single_output(image, "POINTS", model, ("pointmap",)))
 
     async def matting(self, image: Image, *, model: str = "matting") -> NDArray[np.uint8]:
         """The people without their background, u8 [h, w, 4]: red, green and blue times alpha, and alpha.
 
         >>> matte = await client.matting("street.jpg")
         """
-        return await self._infer(inference.single_output(image, "MATTE", model))
+        return await self._infer(inference.single_output(image, "MATTE", model, ("matting",)))
 
     async def keypoint_set(self, model: str = "pose") -> KeypointSet:
         """The keypoint set of an ensemble: names, skeleton and colours of its K keypoints.

@@ -116,7 +116,7 @@ class PoseClient:
 
         >>> mask = client.parts("street.jpg", model="parts_of_people")
         """
-        return self._infer(inference.single_output(image, "MASK", model, options))
+        return self._infer(inference.single_output(image, "MASK", model, inference.MASK_ENSEMBLES, options))
 
     def depth(
         self, image: Image, *, of_people: bool = False, model: str = "depth", **options: Unpack[DetectionOptions]
@@ -126,7 +126,7 @@ class PoseClient:
         >>> depth = client.depth("street.jpg", of_people=True)
         """
         name = "DEPTH_OF_PEOPLE" if of_people else "DEPTH"
-        return self._infer(inference.single_output(image, name, model, options))
+        return self._infer(inference.single_output(image, name, model, ("depth",), options))
 
     def normals(
         self, image: Image, *, of_people: bool = False, model: str = "normals", **options: Unpack[DetectionOptions]
@@ -136,7 +136,7 @@ class PoseClient:
         >>> normals = client.normals("street.jpg")
         """
         name = "NORMALS_OF_PEOPLE" if of_people else "NORMALS"
-        return self._infer(inference.single_output(image, name, model, options))
+        return self._infer(inference.single_output(image, name, model, ("normals",), options))
 
     def features(
         self, image: Image, *, pooled: bool = False, model: str = "features"
@@ -145,21 +145,22 @@ class PoseClient:
 
         >>> vector = client.features("street.jpg", pooled=True)
         """
-        return self._infer(inference.single_output(image, "POOLED" if pooled else "FEATURES", model))
+        name = "POOLED" if pooled else "FEATURES"
+        return self._infer(inference.single_output(image, name, model, ("features",)))
 
     def pointmap(self, image: Image, *, model: str = "pointmap") -> NDArray[np.float32]:
         """The point in space of every pixel, f32 [h, w, 3], metres from the camera.
 
         >>> points = client.pointmap("street.jpg")
         """
-        return self._infer(inference.single_output(image, "POINTS", model))
+        return self._infer(inference.single_output(image, "POINTS", model, ("pointmap",)))
 
     def matting(self, image: Image, *, model: str = "matting") -> NDArray[np.uint8]:
         """The people without their background, u8 [h, w, 4]: red, green and blue times alpha, and alpha.
 
         >>> matte = client.matting("street.jpg")
         """
-        return self._infer(inference.single_output(image, "MATTE", model))
+        return self._infer(inference.single_output(image, "MATTE", model, ("matting",)))
 
     def keypoint_set(self, model: str = "pose") -> KeypointSet:
         """The keypoint set of an ensemble: names, skeleton and colours of its K keypoints.

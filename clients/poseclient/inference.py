@@ -82,17 +82,7 @@ class InferRequest(Generic[Result]):
 
 DETECTION_OUTPUTS = ("BOXES", "SCORES", "PEOPLE_FOUND")
 POSE_OUTPUTS, POSE_EXTRAS = ("KEYPOINTS", "POSE_SCORES"), ("KEYPOINT_SET",)
-KINDS = {  # the ensembles that give an output, by their names up to the dot
-    "MASK": ("parts", "parts_of_people", "people"),
-    "DEPTH": ("depth",),
-    "DEPTH_OF_PEOPLE": ("depth",),
-    "NORMALS": ("normals",),
-    "NORMALS_OF_PEOPLE": ("normals",),
-    "FEATURES": ("features",),
-    "POOLED": ("features",),
-    "POINTS": ("pointmap",),
-    "MATTE": ("matting",),
-}
+MASK_ENSEMBLES = ("parts", "parts_of_people", "people")
 
 
 def detect(image: Image, model: str, options: DetectionOptions) -> InferRequest[People]:
@@ -160,10 +150,9 @@ def pose_of_image(image: Image, model: str) -> InferRequest[PosedPeople]:
 
 
 def single_output(
-    image: Image, name: str, model: str, options: DetectionOptions | None = None
+    image: Image, name: str, model: str, kinds: tuple[str, ...], options: DetectionOptions | None = None
 ) -> InferRequest[NDArray[Any]]:
-    """One output tensor: a mask, or a map of the image."""
-    kinds = KINDS[name]
+    """One output tensor: a mask, or a map of the image. kinds: as in InferRequest."""
     return InferRequest(model, kinds, image, (name,), lambda response, _: tensor(response, name), options=options or {})
 
 

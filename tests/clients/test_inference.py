@@ -36,7 +36,7 @@ def test_extras_are_requested_where_the_model_has_them():
 def test_the_whole_image_and_maps_take_no_options():
     for request in (
         inference.pose_of_image("a.jpg", "pose_of_image"),
-        inference.single_output("a.jpg", "DEPTH", "depth"),
+        inference.single_output("a.jpg", "DEPTH", "depth", ("depth",)),
     ):
         assert request.parameters == {}
 
