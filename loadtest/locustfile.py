@@ -8,6 +8,7 @@ locust -f loadtest/locustfile.py --headless --users 8 --run-time 60s --scenario 
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -139,16 +140,23 @@ def collect(msg: Any, **_: Any) -> None:
     requests.extend(Request(*values) for values in msg.data["requests"])
 
 
+@events.quit.add_listener
+def free_clients(**_: Any) -> None:
+    """Free the users' clients before Python ends: tritonclient closes the channel of a client that is freed once more,
+    and while Python ends gRPC may wait there forever."""
+    gc.collect()
+
+
 class NamedRequests(PoseClient):
     """A client whose requests carry an id, which Triton's log and traces show."""
 
     request_id = ""
 
     def _connect(self) -> Any:
-        api = super()._connect()
-        infer = api.infer
-        api.infer = lambda *inputs, **options: infer(*inputs, request_id=self.request_id, **options)
-        return api
+        connection = super()._connect()
+        infer = connection.infer
+        connection.infer = lambda **arguments: infer(request_id=self.request_id, **arguments)
+        return connection
 
 
 class PerceptionUser(User):
@@ -171,6 +179,7 @@ class PerceptionUser(User):
         """Wait for the responses on their way, and disconnect."""
         self.arrivals.in_flight.close()
         self.client.close()
+        del self.client  # for free_clients
 
     def wait_time(self) -> float:
         """Seconds, as Locust asks for between two tasks."""

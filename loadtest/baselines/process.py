@@ -89,9 +89,9 @@ class Baseline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._log, self._supervisor:  # ends the server and its children when its standard input closes
-            with self._continuer:
-                pass
+        # The last one first. The supervisor ends the server and its children when its standard input closes.
+        with self._log, self._supervisor, self._continuer:
+            pass
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

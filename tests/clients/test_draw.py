@@ -95,7 +95,10 @@ def test_keypoints_far_away_do_no_harm(image, value):
     person = standing_person()
     person.keypoints[0, 3, :2] = value
     person.keypoints[0, 4, 0] = value
-    assert draw_people(image, person).shape == image.shape
+    drawn = changed(image, draw_people(image, person))
+    assert drawn.shape == image.shape[:2]
+    others = np.delete(person.keypoints[0, :, :2], [3, 4], 0).astype(int)
+    assert all(drawn[y, x] for x, y in others)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2000), (3000, 20)])

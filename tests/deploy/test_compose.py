@@ -71,6 +71,7 @@ def known_options(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_mounted_path_is_in_the_tree_and_read_only(name: str) -> None:
+    assert SERVICES[name]["volumes"]
     for volume in SERVICES[name]["volumes"]:
         source, _, mode = volume.split(":")
         assert (ROOT / source).exists(), source
@@ -81,6 +82,7 @@ def test_every_mounted_path_is_in_the_tree_and_read_only(name: str) -> None:
 def test_triton_knows_every_option_it_is_given(name: str, known_options: set[str]) -> None:
     program, *options = SERVICES[name]["command"]
     assert program == "tritonserver"
+    assert options
     assert {option.partition("=")[0] for option in options} <= known_options
 
 
@@ -101,7 +103,9 @@ def test_gpu_and_cpu_services_differ_only_in_the_gpu_and_the_profile() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_ports_are_open_to_this_machine_alone(name: str) -> None:
-    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name]["ports"])
+    ports = SERVICES[name]["ports"]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -158,6 +162,8 @@ def test_locust_has_the_packages_and_files_that_its_users_load_and_no_other_file
         links[-1].symlink_to(ROOT / source)
     paths = [f"{tmp_path}{folder}" for folder in re.findall(r"PYTHONPATH=(\S+)", stage)[0].split(":")]
     pinned = [Requirement(match[0]) for match in PIN.finditer(stage)]
+    assert links
+    assert pinned
     installed = _with_dependencies(pinned)
     owners = {module: set(map(_name, names)) for module, names in packages_distributions().items()}
     absent = [module for module, names in owners.items() if not names & {*installed, "poseclient"}]
