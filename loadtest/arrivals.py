@@ -28,7 +28,10 @@ Send = Callable[[float, Frame | None], None]  # due (time.perf_counter), which f
 
 
 class InFlight:
-    """Requests that `turn` does not wait for. The greenlets that send them stay, no more than were ever needed at once."""
+    """Requests that `turn` does not wait for.
+
+    The greenlets that send them stay, no more than were ever needed at once.
+    """
 
     def __init__(self) -> None:
         self._waiting, self._greenlets = JoinableQueue(), Group()
