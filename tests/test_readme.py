@@ -113,7 +113,7 @@ def test_every_make_target_exists():
 
 
 def test_make_serve_starts_the_server():
-    assert "poseserve serve" in run([*MAKE, "--dry-run", "serve"], ROOT)  # which tests/server runs for real
+    assert "poseserve serve" in run([*MAKE, "--dry-run", "serve"], ROOT)  # which tests/poseserve/serving runs for real
 
 
 def typed(command: str, reader: Server) -> list[str]:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = "python3,python3-venv,make,git,ca-certificates"
 USER, HOME = "ann", "home/ann"
 # Not all tests, which would take many minutes once more: a server's life, and the choice of a Python.
-SOME_TESTS = "tests/server/test_server.py tests/scripts/test_choose_python.py"
+SOME_TESTS = "tests/poseserve/serving/test_server.py tests/scripts/test_choose_python.py"
 
 pytestmark = pytest.mark.slow
 
