@@ -12,8 +12,8 @@ from tritonclient.http import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from poseserve.errors import ServerError
-from poseserve.repository.config import model_names
-from poseserve.repository.installed import Repository
+from poseserve.repository.config import model_names, step_configs
+from poseserve.repository.installed import STEPS, Repository
 
 LOAD_SECONDS = 600.0  # weights of gigabytes
 
@@ -21,14 +21,30 @@ LOAD_SECONDS = 600.0  # weights of gigabytes
 def reload(address: str, repository: Repository) -> None:
     """Let the server serve what the repository holds, whatever it was told of before.
 
-    It is asked to load everything, and passes over what it has loaded as it lies there; then it unloads what is gone.
-    address: host:port of its HTTP API. Raises ServerError with the server's words when it is away, or refuses.
+    It is asked to load everything, and passes over what it has loaded as it lies there; it unloads what is gone. An
+    ensemble must never be served without an output that it takes from a step: steps that gain outputs are loaded before
+    the ensembles, steps that lose some after them. address: host:port of its HTTP API. Raises ServerError with the
+    server's words when it is away, or refuses.
     """
     with _client(address) as client:
-        for name in model_names(repository):
+        names = model_names(repository)
+        networks, steps = list(repository.networks), [name for name in names if name in STEPS]
+        ensembles = [name for name in names if name not in (*networks, *steps)]
+        gain = _steps_gain_outputs(client, repository)
+        for name in [*networks, *steps, *ensembles] if gain else [*networks, *ensembles]:
             client.load_model(name)
         for name in _gone(client):
             client.unload_model(name)
+        for name in [] if gain else steps:
+            client.load_model(name)
+
+
+def _steps_gain_outputs(client: InferenceServerClient, repository: Repository) -> bool:
+    for step in step_configs(repository):
+        served = {output["name"] for output in client.get_model_config(step.name)["output"]}
+        if {output.name for output in step.output} - served:
+            return True
+    return False
 
 
 def left_over(address: str) -> list[str]:
