@@ -27,6 +27,7 @@ server = "import signal, socket, sys; s = socket.create_server(('127.0.0.1', int
 server += f"print({READY!r}, flush=True); signal.pause()"
 settings = Settings(workers=1, threads=1, at_once=1, wait=0, root="")
 with process.Baseline(lambda settings, port: ["-c", server, str(port)], settings) as baseline:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the shell of the tests had it ignore
     print(baseline.pid, flush=True)
     signal.pause()
 """
@@ -64,4 +65,5 @@ def test_a_server_that_waits_for_its_turn_ends_with_the_program_whatever_ends_it
     with subprocess.Popen([sys.executable, "-c", WAITING], cwd=ROOT, stdout=subprocess.PIPE) as program:
         server = psutil.Process(int(program.stdout.readline()))
         program.send_signal(number)
+        program.wait(timeout=60)
     server.wait(timeout=20)  # the supervisor would kill a stopped one after 45 seconds
