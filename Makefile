@@ -14,8 +14,8 @@ help:  ## this list
 serving developing:
 	@sh scripts/environment.sh $@
 
-demo: serving  ## start a server, send it a picture, show who was found (OUT=out)
-	$(BIN)/python -m demo --out $(OUT)
+demo: serving  ## start a server, send it a photograph, show who was found (PHOTO=yours.jpg OUT=out)
+	$(BIN)/python -m demo --out "$(OUT)" $(if $(PHOTO),"$(PHOTO)")
 
 serve: serving  ## serve on 127.0.0.1:8000 (HTTP), 8001 (gRPC), 8002 (metrics) until Ctrl-C
 	$(BIN)/poseserve serve

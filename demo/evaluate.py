@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from demo.body import SHOWN_CLASSES
 from demo.dataset import EVALUATION_SEED
-from demo.scene import Scene, render_scene
+from demo.scene import Person, Scene, render_scene
 from poseclient import AsyncPoseClient, People, metrics
 from poseclient.columns import columns
 from poseclient.formats import coco_results
@@ -37,6 +37,18 @@ SIZES = ((480, 640), (640, 480), (720, 1280), (540, 720), (427, 641), (600, 600)
 IN_FLIGHT = 4
 WHOLE_BODY = "demo_pose_133"
 PAIRS, APART = 5000, 0.05  # of pixels whose order in depth is asked for, and how far apart they lie at least
+
+
+class Labelled(Protocol):
+    """An image [h, w, 3] and its people: a scene, or a frame of a film."""
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """RGB."""
+
+    @property
+    def people(self) -> list[Person]:
+        """Their ground truth."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ def evaluation_scenes(count: int) -> list[tuple[bytes, Scene]]:
         return list(tqdm(pool.map(evaluation_scene, range(count), chunksize=4), "rendering", count))
 
 
-def ground_truth(scenes: Sequence[Scene]) -> dict[str, Any]:
+def ground_truth(scenes: Sequence[Labelled]) -> dict[str, Any]:
     """The people of the scenes in COCO's annotation format, with COCO-WholeBody's further keypoints."""
     annotations: list[dict[str, Any]] = []
     for image_id, scene in enumerate(scenes, 1):
@@ -229,7 +241,8 @@ async def _served(
 
 
 @contextmanager
-def _server_at(url: str | None) -> Iterator[str]:
+def server_at(url: str | None) -> Iterator[str]:
+    """The URL, or that of a server of the tree's networks, which ends with the context."""
     if url:
         yield url
     else:
@@ -246,7 +259,7 @@ def main() -> None:
     jpegs, scenes = zip(*evaluation_scenes(args.scenes), strict=True)
     rows: dict[str, Any] = {"in process": score(scenes, *offline_answers(jpegs))}
     maps: dict[str, Any] = {"in process": score_maps(scenes, *offline_maps(jpegs))}
-    with _server_at(args.url) as url:
+    with server_at(args.url) as url:
         rows["served"] = score(scenes, *asyncio.run(served_answers(jpegs, url)))
         maps["served"] = score_maps(scenes, *asyncio.run(served_maps(jpegs, url)))
         whole_bodies = asyncio.run(served_whole_bodies(jpegs, url))

@@ -62,31 +62,37 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class _Placed:
+class Placed:
+    """A person in the image: what `render` sees of the patch of the image that holds them."""
+
     body: Body
     scale: float
+    inside: float  # share of the body's extent that lies within the image
     patch: tuple[int, int, int, int]  # x1, y1, x2, y2, clipped to the image
     surface: Surface  # of the patch
     parts: NDArray[np.uint8]
 
     @property
     def silhouette(self) -> NDArray[np.bool_]:
+        """The person's pixels of the patch, whatever is in front of them."""
         return self.surface.solid >= 0
 
 
-def _place(body: Body, scale: float, x: float, y: float, size: tuple[int, int]) -> _Placed | None:
-    """The body in the image with its pelvis at (x, y), or None when too much of it lies outside."""
+def place(
+    body: Body, scale: float, x: float, y: float, size: tuple[int, int], least_inside: float = MIN_INSIDE
+) -> Placed | None:
+    """The body in the image with its pelvis at (x, y), or None when less of its extent than `least_inside` is there."""
     placed = body.placed(scale, x, y)
     x1, y1, x2, y2 = extent(placed.solids)
     cx1, cy1 = max(0, int(np.floor(x1))), max(0, int(np.floor(y1)))
     cx2, cy2 = min(size[1], int(np.ceil(x2)) + 1), min(size[0], int(np.ceil(y2)) + 1)
     inside = max(0, cx2 - cx1) * max(0, cy2 - cy1) / ((x2 - x1) * (y2 - y1))
-    if inside < MIN_INSIDE:
+    if inside < least_inside:
         return None
     surface = render(placed.solids, cx1, cy1, cx2, cy2)
     part_of = np.array([s.part for s in placed.solids], np.uint8)
     parts = np.where(surface.solid >= 0, part_of[surface.solid], 0).astype(np.uint8)
-    return _Placed(placed, scale, (cx1, cy1, cx2, cy2), surface, parts)
+    return Placed(placed, scale, inside, (cx1, cy1, cx2, cy2), surface, parts)
 
 
 def _sizes(rng: np.random.Generator, count: int, height: int) -> NDArray[np.float64]:
@@ -97,13 +103,13 @@ def _sizes(rng: np.random.Generator, count: int, height: int) -> NDArray[np.floa
     return heights.clip(0.22, 1.1) * float(height)
 
 
-def _arrange(rng: np.random.Generator, size: tuple[int, int], count: int, before: NDArray[np.bool_]) -> list[_Placed]:
+def _arrange(rng: np.random.Generator, size: tuple[int, int], count: int, before: NDArray[np.bool_]) -> list[Placed]:
     """Up to `count` people, farthest first, each visible by at least MIN_VISIBLE past the others and `before`."""
     h, w = size
-    people: list[_Placed] = []
+    people: list[Placed] = []
     for pixels in sorted(_sizes(rng, count, min(h, w))):
         for _attempt in range(4):
-            candidate = _place(build_body(rng), pixels, rng.uniform(0.02, 0.98) * w, rng.uniform(0.3, 0.8) * h, size)
+            candidate = place(build_body(rng), pixels, rng.uniform(0.02, 0.98) * w, rng.uniform(0.3, 0.8) * h, size)
             if candidate is None:
                 continue
             if all(v >= MIN_VISIBLE for v in _visible_shares([*people, candidate], before)):
@@ -112,7 +118,7 @@ def _arrange(rng: np.random.Generator, size: tuple[int, int], count: int, before
     return people
 
 
-def _visible(people: list[_Placed], before: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+def visible_pixels(people: list[Placed], before: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """Per person the pixels of its patch where nothing is in front of it, bool."""
     hidden = before.copy()
     visible = []
@@ -124,11 +130,12 @@ def _visible(people: list[_Placed], before: NDArray[np.bool_]) -> list[NDArray[n
     return visible[::-1]
 
 
-def _visible_shares(people: list[_Placed], before: NDArray[np.bool_]) -> list[float]:
-    return [v.sum() / max(1, p.silhouette.sum()) for p, v in zip(people, _visible(people, before), strict=True)]
+def _visible_shares(people: list[Placed], before: NDArray[np.bool_]) -> list[float]:
+    return [v.sum() / max(1, p.silhouette.sum()) for p, v in zip(people, visible_pixels(people, before), strict=True)]
 
 
-def _ground_truth(p: _Placed, visible: NDArray[np.bool_], size: tuple[int, int]) -> Person:
+def ground_truth(p: Placed, visible: NDArray[np.bool_], size: tuple[int, int]) -> Person:
+    """The person of whom `visible` [h, w] of the patch, one pixel at least, is seen in an image of `size`."""
     x1, y1, _, _ = p.patch
     rows, cols = np.nonzero(visible)
     box = np.array([cols.min() + x1, rows.min() + y1, cols.max() + x1 + 1, rows.max() + y1 + 1], np.float32)
@@ -156,28 +163,33 @@ def render_scene(seed: int, size: tuple[int, int] = (480, 640), people: int | No
     things, before = foreground(rng, size)
     placed = _arrange(rng, size, people, before)
 
-    light = Light(
-        direction=rotation(x=float(rng.uniform(-10, 60)), y=float(rng.uniform(-70, 70))) @ np.array([0.0, 0.0, 1.0]),
-        key=rng.uniform(0.35, 0.75) * (1 + rng.normal(0, 0.06, 3)),
-        ambient=rng.uniform(0.3, 0.6) * (1 + rng.normal(0, 0.05, 3)),
-    )
+    light = random_light(rng)
     for p in placed:
-        _drop_shadow(canvas, p, rng.uniform(0.1, 0.5))
-        _paint(canvas, p, light)
+        drop_shadow(canvas, p, rng.uniform(0.1, 0.5))
+        paint(canvas, p, light)
     canvas[before] = things[before]
     image = _photograph(rng, canvas)
 
     persons, parts = [], np.zeros(size, np.uint8)
     distance, normals = np.full(size, np.nan, np.float32), np.full((*size, 3), np.nan, np.float16)
-    for p, visible in zip(placed, _visible(placed, before), strict=True):
+    for p, visible in zip(placed, visible_pixels(placed, before), strict=True):
         x1, y1, x2, y2 = p.patch
         patch = slice(y1, y2), slice(x1, x2)
         parts[patch][visible] = p.parts[visible]
         distance[patch][visible] = (NEAREST * placed[-1].scale - p.surface.depth[visible]) / p.scale
         normal = p.surface.normals[visible] * np.array([1, -1, 1], np.float32)
         normals[patch][visible] = normal / np.linalg.norm(normal, axis=1, keepdims=True)  # rounded at the outline
-        persons.append(_ground_truth(p, visible, size))
+        persons.append(ground_truth(p, visible, size))
     return Scene(image, parts, _relative(distance), normals, persons)
+
+
+def random_light(rng: np.random.Generator) -> Light:
+    """From in front of the people, of some strength and tint."""
+    return Light(
+        direction=rotation(x=float(rng.uniform(-10, 60)), y=float(rng.uniform(-70, 70))) @ np.array([0.0, 0.0, 1.0]),
+        key=rng.uniform(0.35, 0.75) * (1 + rng.normal(0, 0.06, 3)),
+        ambient=rng.uniform(0.3, 0.6) * (1 + rng.normal(0, 0.05, 3)),
+    )
 
 
 def _relative(distance: NDArray[np.float32]) -> NDArray[np.float16]:
@@ -186,7 +198,7 @@ def _relative(distance: NDArray[np.float32]) -> NDArray[np.float16]:
     return ((distance - low) / (high - low)).astype(np.float16)
 
 
-def _drop_shadow(canvas: NDArray[np.float32], p: _Placed, strength: float) -> None:
+def drop_shadow(canvas: NDArray[np.float32], p: Placed, strength: float) -> None:
     """A soft dark ellipse on the ground below the feet."""
     feet = p.body.joints[15:17, :2]
     x, y = feet[:, 0].mean(), feet[:, 1].max() + 0.035 * p.scale
@@ -200,7 +212,8 @@ def _drop_shadow(canvas: NDArray[np.float32], p: _Placed, strength: float) -> No
         canvas[top:bottom] *= 1 - strength * band[..., None]
 
 
-def _paint(canvas: NDArray[np.float32], p: _Placed, light: Light) -> None:
+def paint(canvas: NDArray[np.float32], p: Placed, light: Light) -> None:
+    """The person on the canvas f32 [h, w, 3] RGB 0..1, with smooth edges."""
     x1, y1, x2, y2 = p.patch
     surface = render(p.body.solids, x1, y1, x2, y2, SAMPLES)
     colour = shade(surface, p.body.solids, p.scale, light)

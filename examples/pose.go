@@ -1,6 +1,6 @@
 // Sends an image to poseserve with Go's standard library (Go 1.18 or later), prints the people found as JSON:
 //
-//	go run pose.go -score-threshold 0.4 -url http://127.0.0.1:8000 scene.jpg
+//	go run pose.go -score-threshold 0.4 -url http://127.0.0.1:8000 image.jpg
 package main
 
 import (

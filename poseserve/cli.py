@@ -39,6 +39,7 @@ COMMANDS = {
     for command in (
         Command("serve", "start Triton and serve until Ctrl-C or SIGTERM"),
         Command("catalogue", "list the networks there are"),
+        Command("recipes", "list the sets of networks that belong together"),
         Command("fetch", "download official weights"),
         Command("add", "install a network from its checkpoint, and serve it"),
         Command("tune", "measure what serves a network fastest on this machine"),

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from poseclient import People
-from poseserve.defaults import CROP_SCALE, MAX_PIXELS, MAX_SIDE, NMS_IOU, SCORE_THRESHOLD
+from poseserve.defaults import CROP_SCALE, MAX_PIXELS, MAX_SIDE, NMS_IOU, OKS_NMS
 from poseserve.repository.folders import PREPROCESS
 from poseserve.repository.installed import Repository, read_repository
-from poseserve.repository.tensors import LETTERBOX_SIDE, RESIZED
+from poseserve.repository.tensors import CROPS, RESIZED
 from poseserve.tasks import DETECTIONS
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # the first GPU where there is one, as KIND_AUTO has it
@@ -68,15 +68,15 @@ class InProcess:
         entries = {task: repository.default(task) for task in repository.defaults}
         entries["detector"] = repository.detector_of(repository.chosen("pose"))
         self._networks = {task: load(repository.model_file(entry.name)) for task, entry in entries.items()}
-        self._size = {task: entry.input_size for task, entry in entries.items()}
-        self._resize_mode = {task: entry.resize_mode for task, entry in entries.items()}
-        self._keypoint_set = entries["pose"].labels
+        self._entries = entries
+        self._oks_sigmas = repository.oks_sigmas
         self._decoding = threading.Lock()  # meanwhile descriptor 2 leads elsewhere, for all threads
         self._images = step_module("decode_image", "images")
         self._boxes = step_module("crop_people", "boxes")
         self._cropping = step_module("crop_people", "crops")
         self._suppression = step_module("crop_people", "suppression")
         self._poses = step_module("collect_people", "poses")
+        self._oks = step_module("collect_people", "oks")
         self._options = step_module("crop_people", "options")
         self._paste = step_module("paste_masks", "paste")
         self._resize = step_module("resize_image", "resize")
@@ -96,9 +96,10 @@ class InProcess:
         self, images: Sequence[NDArray[np.uint8]], parameters: dict[str, float]
     ) -> list[tuple[NDArray[np.float64], NDArray[np.float32], int]]:
         """Of each image boxes, scores, and how many people there were before max_people cut the list."""
-        defaults = self._options.Options(SCORE_THRESHOLD, NMS_IOU, DETECTIONS)
+        detector = self._entries["detector"]
+        defaults = self._options.Options(detector.score_threshold, NMS_IOU, DETECTIONS)
         options = self._options.parse_options(parameters, defaults)
-        seen = [self._images.letterbox(pixels, LETTERBOX_SIDE, LETTERBOX_SIDE) for pixels in images]
+        seen = [self._images.letterbox(pixels, *detector.input_size) for pixels in images]
         letterboxes, scales = zip(*seen, strict=True)
         found = []
         for detections, scale, pixels in zip(self._run("detector", np.stack(letterboxes)), scales, images, strict=True):
@@ -111,9 +112,10 @@ class InProcess:
     def _crops(
         self, task: str, pixels: NDArray[np.uint8], boxes: NDArray[np.float64]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        height, width = self._size[task]
+        height, width = self._entries[task].input_size
         regions = self._cropping.regions(boxes, width / height, CROP_SCALE)
-        return self._cropping.crop(pixels, regions, height, width), regions.astype(np.float32)
+        cut = self._cropping.CROP[CROPS[self._entries[task].crop_filter]]
+        return cut(pixels, regions, height, width), regions.astype(np.float32)
 
     def pose(self, encoded: bytes, **parameters: float) -> People:
         """What the ensemble `pose` answers; `parameters` are its request parameters."""
@@ -126,18 +128,23 @@ class InProcess:
         cut = [self._crops("pose", p, boxes) for p, (boxes, _, _) in zip(images, found, strict=True)]
         crops, regions = map(np.concatenate, zip(*cut, strict=True))
         poses = np.split(self._run("pose", crops, regions), np.cumsum([len(r) for _, r in cut])[:-1])
-        return [
-            People(
-                boxes=boxes.astype(np.float32),
-                scores=scores,
-                keypoints=keypoints,
-                keypoint_set=self._keypoint_set,
-                image_size=(pixels.shape[0], pixels.shape[1]),
-                found=count,
-                pose_scores=self._poses.pose_scores(scores, keypoints),
+        most = self._oks.parse_oks_nms(parameters, OKS_NMS)
+        people = []
+        for pixels, (boxes, scores, count), (_, where), keypoints in zip(images, found, cut, poses, strict=True):
+            pose_scores = self._poses.pose_scores(scores, keypoints)
+            kept = self._oks.keep(keypoints, where, pose_scores, self._oks_sigmas, most)
+            people.append(
+                People(
+                    boxes=boxes[kept].astype(np.float32),
+                    scores=scores[kept],
+                    keypoints=keypoints[kept],
+                    keypoint_set=self._entries["pose"].labels,
+                    image_size=(pixels.shape[0], pixels.shape[1]),
+                    found=count - len(boxes) + len(kept),
+                    pose_scores=pose_scores[kept],
+                )
             )
-            for pixels, (boxes, scores, count), keypoints in zip(images, found, poses, strict=True)
-        ]
+        return people
 
     def parts(self, encoded: bytes, **parameters: float) -> NDArray[np.uint8]:
         """What the ensemble `parts_of_people` answers: u8 [h, w]."""
@@ -159,10 +166,11 @@ class InProcess:
 
     def _map(self, task: str, output: str, encoded: bytes) -> NDArray[np.float16]:
         pixels = self._decode(encoded)
-        image = self._resize.MAKE[RESIZED[self._resize_mode[task]]](pixels, *self._size[task])
+        size, resize_mode = self._entries[task].input_size, self._entries[task].resize_mode
+        image = self._resize.MAKE[RESIZED[resize_mode]](pixels, *size)
         answer = self._run(task, image[None])[0]
-        if self._resize_mode[task] == "pad":
-            answer = self._maps.cut(answer, self._resize.bounds(pixels, *self._size[task]))
+        if resize_mode == "pad":
+            answer = self._maps.cut(answer, self._resize.bounds(pixels, *size))
         _, stretch = self._maps.RESIZE[output]
         stretched: NDArray[np.float16] = stretch(answer, *pixels.shape[:2])
         return stretched

@@ -78,6 +78,11 @@ class Task:
     maps: MapTensors | None = None
     options: tuple[str, ...] = ()
 
+    def inputs(self, network: Sizes) -> list[TensorSpec]:
+        """`INPUT__0` and, where it takes regions, `INPUT__1` of that network."""
+        image = TensorSpec("INPUT__0", "UINT8", (*network.input_size, 3))
+        return [image, TensorSpec("INPUT__1", "FP32", (4,))] if self.takes_regions else [image]
+
     def output(self, network: Sizes) -> TensorSpec:
         """`OUTPUT__0` of that network."""
         return TensorSpec("OUTPUT__0", self.dtype, self.shape(network))
@@ -109,7 +114,7 @@ MATTE = MapTensors(TensorSpec("MATTE_MAP", "UINT8", (-1, -1, -1, 4)), TensorSpec
 TASKS = {
     task.name: task
     for task in (
-        Task("detector", "FP32", lambda network: (DETECTIONS, 5), channels=1),
+        Task("detector", "FP32", lambda network: (DETECTIONS, 5), channels=1, options=("score_threshold",)),
         Task(
             "pose",
             "FP32",
@@ -117,7 +122,7 @@ TASKS = {
             labels=keypoint_set,
             set_parameter="keypoint_set",
             takes_regions=True,
-            options=("keypoints",),
+            options=("keypoints", "crop_filter"),
         ),
         Task(
             "parts",
@@ -126,7 +131,7 @@ TASKS = {
             labels=class_set,
             set_parameter="class_set",
             is_mask=True,
-            options=("classes", "trained_on"),
+            options=("classes", "trained_on", "crop_filter"),
         ),
         Task("depth", "FP16", lambda network: network.input_size, channels=1, maps=DEPTH),
         Task("normals", "FP16", _values(3), channels=3, maps=NORMALS),

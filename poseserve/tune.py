@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from poseserve.catalogue import Network
-from poseserve.deployment import FORMATS, INSTALL, Deployment
+from poseserve.deployment import INSTALL, Deployment
 from poseserve.errors import InputError, PoseserveError
 from poseserve.networks import build
 from poseserve.repository.config import network_config, network_files
-from poseserve.repository.install import exporter
+from poseserve.repository.install import write_model
 from poseserve.repository.installed import Installed
 from poseserve.serving.server import scratch_server
 
@@ -71,15 +71,12 @@ def layouts(deployment: Deployment, cores: int) -> Iterator[Deployment]:
         instances *= 2
 
 
-def exporting(network: Network, checkpoint: Path, config: Path | None = None) -> Callable[[Deployment, Path], Path]:
-    """A function that writes the model file for a deployment below a folder, and returns its path. config: of an mmdet
-    detector."""
+def exporting(network: Network, checkpoint: Path, config: str = "") -> Callable[[Deployment, Path], Path]:
+    """A function that writes the model file for a deployment below a folder, and returns its path. config: path of that
+    of an mmdet detector."""
 
     def exported(deployment: Deployment, folder: Path) -> Path:
-        file = folder / FORMATS[deployment.format]
-        contract = build.load(network, checkpoint, deployment, config)
-        exporter(deployment.format)(contract, build.example(network), file)
-        return file
+        return write_model(Installed(network, deployment, config=config), checkpoint, folder, say=lambda text: None)
 
     return exported
 

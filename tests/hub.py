@@ -52,8 +52,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.answer()
         if body and self.hub.cuts:  # huggingface_hub asks for other things too
             body = body[: self.hub.cuts.pop(0)]
+        self.hub.sent += len(body)  # before the client has it, and asks
         self.wfile.write(body)
-        self.hub.sent += len(body)
 
     def answer(self) -> bytes:
         """Send the status and the headers; the body to send."""

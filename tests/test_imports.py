@@ -16,6 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("poseserve.errors", "poseserve.defaults"),
     ("poseserve.tasks",),
     ("poseserve.catalogue",),
+    ("poseserve.recipes",),
     ("poseserve.deployment",),
     ("poseserve.weights",),
     ("poseserve.families",),

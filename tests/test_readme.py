@@ -80,7 +80,7 @@ def hub() -> Iterator[Hub]:
         file, checkpoint = io.BytesIO(), CATALOGUE[name].checkpoint
         assert checkpoint is not None
         torch.save(random_weights(name), file)
-        files[f"/{checkpoint.repository}/resolve/main/{checkpoint.file}"] = file.getvalue()
+        files[f"/{checkpoint.source.repository}/resolve/main/{checkpoint.file}"] = file.getvalue()
     with Hub(files) as hub:
         yield hub
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from poseclient.keypoints import ClassSet, KeypointSet, add_keypoint_set, class_set, keypoint_set
     from poseclient.openpose import draw_openpose
     from poseclient.people import People, PosedPeople
+    from poseclient.video.follow import TrackedFrame
 
 __version__ = "0.1.0"  # the package's metadata are made from it
 
@@ -25,6 +26,7 @@ __all__ = [
     "PoseclientError",
     "PosedPeople",
     "RequestError",
+    "TrackedFrame",
     "add_keypoint_set",
     "class_set",
     "draw_depth",
@@ -44,6 +46,7 @@ _MODULES = {
     "keypoints": ("ClassSet", "KeypointSet", "add_keypoint_set", "class_set", "keypoint_set"),
     "openpose": ("draw_openpose",),
     "people": ("People", "PosedPeople"),
+    "video.follow": ("TrackedFrame",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -56,7 +56,8 @@ class AsyncGrpcConnection:
         with self._endpoint.errors():
             if not self._has_answered:  # a request to a server that never answers would only keep close() waiting
                 self._has_answered = await self._api.is_server_live(**self._deadline)
-            answer = asyncio.ensure_future(self._api.infer(client_timeout=ABANDONED, **arguments))
+            deadline = self._endpoint.timeout + ABANDONED
+            answer = asyncio.ensure_future(self._api.infer(client_timeout=deadline, **arguments))
             self._in_flight.add(answer)
             answer.add_done_callback(self._in_flight.discard)
             return await asyncio.wait_for(asyncio.shield(answer), self._endpoint.timeout)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import math
 from pathlib import Path
 from typing import Any
 
+from poseclient.argument_types import positive, seconds
 from poseclient.errors import InputError
 from poseclient.image_commands import IMAGE_COMMANDS, POSE_FLAGS
+from poseclient.video import command as video_command
 
 DEFAULT_URL = "grpc://127.0.0.1:8001"
 TASKS = ("keypoints", "boxes", "parts")  # of `evaluate`
@@ -20,7 +21,7 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         choices = list(map(str, action.choices or ()))
-        if choices and (close := difflib.get_close_matches(str(value), choices, 1)) and value not in choices:
+        if choices and (close := difflib.get_close_matches(str(value), choices, 1)) and str(value) not in choices:
             text = f"invalid choice: {value!r}, did you mean {close[0]!r}? (choose from {', '.join(choices)})"
             raise argparse.ArgumentError(action, text)
         super()._check_value(action, value)
@@ -33,12 +34,15 @@ def parser() -> argparse.ArgumentParser:
     for name, command in IMAGE_COMMANDS.items():
         own = commands.add_parser(name, help=command.help)
         own.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image, or folder of images")
-        _add_common(own, out="out", model="another ensemble of that kind, as pose.NETWORK")
-        own.add_argument("--wait", type=_seconds, default=0.0, metavar="SECONDS", help="for a server that is not ready")
-        earlier = own.add_mutually_exclusive_group()
-        earlier.add_argument("--resume", action="store_true", help="go on where an earlier run into --out stopped")
-        earlier.add_argument("--overwrite", action="store_true", help="replace files of an earlier run in --out")
+        _add_run(own, wait=0.0)
         for flag, arguments in command.flags.items():
+            own.add_argument(flag, **arguments)
+    video = commands.add_parser("video", help="people of videos and streams, with ids that stay")
+    webcam = commands.add_parser("webcam", help="people before a camera of this machine")
+    for own, add_sources in ((video, video_command.add_sources), (webcam, video_command.add_cameras)):
+        add_sources(own)
+        _add_run(own, wait=video_command.WAIT)
+        for flag, arguments in video_command.VIDEO_FLAGS.items():
             own.add_argument(flag, **arguments)
     _add_evaluate(commands.add_parser("evaluate", help="accuracy on images with ground truth"))
     return whole
@@ -54,18 +58,30 @@ def _add_evaluate(own: argparse.ArgumentParser) -> None:
     boxes.add_argument("--truth-boxes", action="store_true", help="keypoints in the boxes of the ground truth")
     for flag, arguments in POSE_FLAGS.items():
         own.add_argument(flag, **arguments)
-    own.add_argument("--limit", type=_positive, metavar="N", help="the first N images only")
-    _add_common(own, out="results", model="another ensemble of that kind, as pose.NETWORK")
+    own.add_argument("--limit", type=positive, metavar="N", help="the first N images only")
+    timeout_of = "ten people of each image in flight"
+    _add_common(own, out="results", model="another ensemble of that kind, as pose.NETWORK", timeout_of=timeout_of)
 
 
-def _add_common(own: argparse.ArgumentParser, out: str, model: str) -> None:
+def _add_run(own: argparse.ArgumentParser, wait: float) -> None:
+    """Options of the commands that write files and can go on later. wait: the default, in seconds."""
+    _add_common(own, out="out", model="another ensemble of that kind, as pose.NETWORK")
+    own.add_argument(
+        "--wait", type=seconds, default=wait, metavar="SECONDS", help="for a server that is not ready (%(default)s)"
+    )
+    earlier = own.add_mutually_exclusive_group()
+    earlier.add_argument("--resume", action="store_true", help="go on where an earlier run into --out stopped")
+    earlier.add_argument("--overwrite", action="store_true", help="replace files of an earlier run in --out")
+
+
+def _add_common(own: argparse.ArgumentParser, out: str, model: str, timeout_of: str = "one request") -> None:
     own.add_argument("--url", type=_url, default=DEFAULT_URL, help="grpc:// or http:// (%(default)s)")
     own.add_argument("--out", type=Path, default=Path(out), help="folder of the results (%(default)s)")
-    own.add_argument("--concurrency", type=_positive, default=8, metavar="N", help="requests in flight (%(default)s)")
+    own.add_argument("--concurrency", type=positive, default=8, metavar="N", help="requests in flight (%(default)s)")
     own.add_argument("--model", metavar="NAME", help=model)
-    own.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for one request (%(default)s)")
+    own.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help=f"for {timeout_of} (%(default)s)")
     own.add_argument(
-        "--max-failures", type=_positive, default=20, metavar="N", help="stop after N failures in a row (%(default)s)"
+        "--max-failures", type=positive, default=20, metavar="N", help="stop after N failures in a row (%(default)s)"
     )
 
 
@@ -76,17 +92,3 @@ def _url(text: str) -> str:
         return Endpoint(text, timeout=0).url
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
-    return number

@@ -22,7 +22,7 @@ POOL = 100  # HTTP connections at most; a thread that needs one more waits for i
 
 # Triton 2.51 may die of a gRPC request that is cancelled while it is computed: by the client, by its deadline, or with
 # its connection (triton-inference-server/server#7368, mended in 24.12). So none is: a caller who does not want to wait
-# any longer leaves it to itself. This deadline, in seconds, is for a server that never answers.
+# any longer leaves it to itself. This deadline, in seconds after that, is for a server that never answers.
 ABANDONED = 600.0
 CLOSING = 10.0  # seconds that a client waits at least for the requests in flight when it is closed
 
@@ -78,7 +78,7 @@ class GrpcConnection:
             if not self._has_answered:  # a request to a server that never answers would only keep close() waiting
                 self._has_answered = self._api.is_server_live(**self._deadline)
             with self._sending:  # tritonclient keeps the latest call in an attribute
-                self._api.async_infer(callback=receive, client_timeout=ABANDONED, **arguments)
+                self._api.async_infer(callback=receive, client_timeout=self._endpoint.timeout + ABANDONED, **arguments)
                 self._sent.add(answer)
             if not wait([answer], self._endpoint.timeout).done:
                 raise TimeoutError

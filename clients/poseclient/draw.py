@@ -16,32 +16,47 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from poseclient.errors import InputError
-from poseclient.keypoints import ClassSet, Colour, KeypointSet, Pair, keypoint_set
+from poseclient.keypoints import ClassSet, Colour, keypoint_set
+from poseclient.labels import FONT, Label, heads_of, place_beside
 from poseclient.people import People
+from poseclient.strokes import DARK, FARTHEST, FRACTION_BITS, draw_skeleton, fixed
 
 Pixels = NDArray[np.uint8] | PIL.Image.Image
-Point = tuple[int, int]  # x, y in OpenCV's fixed-point coordinates
 
 BOX_COLOURS: tuple[Colour, ...] = (
     (80, 200, 255), (255, 190, 60), (140, 230, 120), (250, 130, 150),
     (190, 160, 255), (110, 235, 215), (255, 150, 90), (225, 220, 110),
 )  # fmt: skip
-DARK, LIGHT = (24, 26, 30), (240, 240, 240)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-FRACTION_BITS = 4  # OpenCV's fixed-point coordinates
+LIGHT: Colour = (240, 240, 240)
 NO_DEPTH: Colour = (100, 100, 100)
-FARTHEST = 1e6  # pixels; beyond that a fixed-point coordinate may overflow
+PALE = 0.35  # opacity of keypoints below the threshold
+LEAST_SCORE = 1e-6  # of a keypoint that is drawn at all: a score of 0 means that there is none
+NOBODY = "no people found"
 
 
 def draw_people(image: Pixels, people: People, threshold: float = 0.3) -> NDArray[np.uint8]:
-    """Boxes with scores, and skeletons; a keypoint below `threshold` is left out, and so are its links."""
+    """Boxes with scores, and skeletons; a keypoint below `threshold` is pale, and so are its bones.
+
+    Strokes grow with the person and the image. A score that would cover a head is left out. Where there is nobody, the
+    picture says so.
+    """
     canvas = _canvas(image)
-    for i in reversed(range(len(people))):  # the best on top
-        box, colour = people.boxes[i], BOX_COLOURS[i % len(BOX_COLOURS)]
-        unit = _unit(canvas, box)
-        _draw_box(canvas, box, f"{people.scores[i]:.2f}", colour, unit)
-        if people.keypoints is not None and people.keypoint_set is not None:
-            _draw_skeleton(canvas, people.keypoints[i], keypoint_set(people.keypoint_set), threshold, unit)
+    if not len(people):
+        _draw_nobody(canvas)
+        return canvas
+    units = [_unit(canvas, box) for box in people.boxes]
+    best_last = range(len(people))[::-1]
+    labels = None if people.keypoints is None or people.keypoint_set is None else keypoint_set(people.keypoint_set)
+    if people.keypoints is not None and labels:
+        pale = canvas.copy()
+        for i in best_last:
+            draw_skeleton(pale, people.keypoints[i], labels, LEAST_SCORE, units[i])
+        cv2.addWeighted(pale, PALE, canvas, 1 - PALE, 0, dst=canvas)
+    for i in best_last:
+        _draw_box(canvas, people.boxes[i], _box_colour(i), units[i])
+        if people.keypoints is not None and labels:
+            draw_skeleton(canvas, people.keypoints[i], labels, threshold, units[i])
+    _draw_scores(canvas, people, heads_of(people, threshold), units)
     return canvas
 
 
@@ -114,61 +129,33 @@ def _canvas(image: Pixels) -> NDArray[np.uint8]:
 def _unit(canvas: NDArray[np.uint8], box: NDArray[np.float32]) -> float:
     """Width of a stroke in pixels: fits the image, and does not cover a small person."""
     height, width = canvas.shape[:2]
-    return max(1.0, min(sqrt(height * width) / 320, float(box[3] - box[1]) / 80))
+    person = max(box[2] - box[0], box[3] - box[1])
+    return min(sqrt(height * width) / 320, float(person) / 80)
 
 
-def _fixed(x: float, y: float) -> Point:
-    return round(float(x) * 2**FRACTION_BITS), round(float(y) * 2**FRACTION_BITS)
-
-
-def seen_points(keypoints: NDArray[np.float32], threshold: float) -> dict[int, Point]:
-    """Where to draw the keypoints [K, 3] that reach the threshold, by index, in OpenCV's fixed-point coordinates."""
-    seen = (keypoints[:, 2] >= threshold) & (np.abs(keypoints[:, :2]) < FARTHEST).all(1)
-    return {k: _fixed(*keypoints[k, :2]) for k in np.flatnonzero(seen).tolist()}
-
-
-def seen_bones(
-    points: dict[int, Point], links: Sequence[Pair], colours: Sequence[Colour]
-) -> list[tuple[Point, Point, Colour]]:
-    """Start, end and colour of the links of which both ends are seen."""
-    return [
-        (points[a], points[b], colour)
-        for (a, b), colour in zip(links, colours, strict=True)
-        if a in points and b in points
-    ]
-
-
-def draw_dot(canvas: NDArray[np.uint8], point: Point, radius: float, colour: Colour) -> None:
-    """A filled circle on the canvas itself; the radius in pixels."""
-    length = round(radius * 2**FRACTION_BITS)
-    cv2.circle(canvas, point, length, colour, cv2.FILLED, cv2.LINE_AA, FRACTION_BITS)
-
-
-def _draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32], label: str, colour: Colour, unit: float) -> None:
+def _draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32], colour: Colour, unit: float) -> None:
     # Boxes are measured at pixel edges, OpenCV draws at pixel centres.
     x1, y1, x2, y2 = np.clip(box, -FARTHEST, FARTHEST) - 0.5
     thickness = max(1, round(unit * 0.7))
-    cv2.rectangle(canvas, _fixed(x1, y1), _fixed(x2, y2), colour, thickness, cv2.LINE_AA, FRACTION_BITS)
-    scale = 0.3 + 0.1 * unit
-    (width, height), drop = cv2.getTextSize(label, FONT, scale, 1)
-    left = int(np.clip(x1, 0, max(0, canvas.shape[1] - width - 4)))
-    bottom = int(y1) if y1 > height + drop else int(y1) + height + drop + 2
-    cv2.rectangle(canvas, (left, bottom - height - drop), (left + width + 3, bottom), colour, cv2.FILLED)
-    cv2.putText(canvas, label, (left + 2, bottom - drop + 1), FONT, scale, DARK, 1, cv2.LINE_AA)
+    cv2.rectangle(canvas, fixed(x1, y1), fixed(x2, y2), colour, thickness, cv2.LINE_AA, FRACTION_BITS)
 
 
-def _draw_skeleton(
-    canvas: NDArray[np.uint8], keypoints: NDArray[np.float32], labels: KeypointSet, threshold: float, unit: float
-) -> None:
-    points = seen_points(keypoints, threshold)
-    bones = seen_bones(points, labels.links, labels.link_colours)
-    thickness = max(1, round(unit))
-    for start, end, _ in bones:
-        cv2.line(canvas, start, end, DARK, thickness + 2, cv2.LINE_AA, FRACTION_BITS)
-    for start, end, colour in bones:
-        cv2.line(canvas, start, end, colour, thickness, cv2.LINE_AA, FRACTION_BITS)
-    # The more points, the smaller, so that a face of 68 points stays a face.
-    radius = max(1.0, 1.6 * unit * min(1.0, (17 / len(keypoints)) ** 0.5))
-    for k, point in points.items():
-        draw_dot(canvas, point, radius + 1, DARK)
-        draw_dot(canvas, point, radius, labels.colours[k])
+def _draw_scores(canvas: NDArray[np.uint8], people: People, heads: NDArray[np.float32], units: Sequence[float]) -> None:
+    """Beside the boxes, the best first, where there is a place that covers no head and no other score."""
+    kept_free, (height, width) = heads, canvas.shape[:2]
+    for i, (box, unit) in enumerate(zip(people.boxes, units, strict=True)):
+        label = Label(f"{people.scores[i]:.2f}", 0.25 + 0.15 * max(1.0, unit))
+        if place := place_beside(label.size, box, kept_free, (height, width)):
+            label.draw(canvas, *place, _box_colour(i))
+            kept_free = np.vstack([kept_free, (*place, *np.add(place, label.size))])
+
+
+def _draw_nobody(canvas: NDArray[np.uint8]) -> None:
+    """Says in the upper left corner that nobody was found, in a size that fits the image."""
+    height, width = canvas.shape[:2]
+    at_1 = Label(NOBODY, 1.0).size
+    Label(NOBODY, min(0.9 * width / at_1[0], max(16, height / 16) / at_1[1])).draw(canvas, 0, 0, LIGHT)
+
+
+def _box_colour(person: int) -> Colour:
+    return BOX_COLOURS[person % len(BOX_COLOURS)]

@@ -21,8 +21,9 @@ def coco_results(people: People, image_id: int, category_id: int = 1) -> list[di
     """COCO's results format, one entry for each person.
 
     `bbox` is x, y, width, height; `score` that of the pose where there is one, else that of the box. Poses have both
-    under their own names too, `pose_score` and `box_score`, and `keypoints`, one flat list of x, y, score.
-    `segmentation`, when there are instance_ids, is COCO's compressed RLE of the person's pixels.
+    under their own names too, `pose_score` and `box_score`, and `keypoints`, one flat list of x, y, score. `track_id`
+    is there for people of a video. `segmentation`, when there are instance_ids, is COCO's compressed RLE of the
+    person's pixels.
     """
     scores = people.scores if people.pose_scores is None else people.pose_scores
     ids = None if people.instance_ids is None else np.asfortranarray(people.instance_ids)  # RLE runs down the columns
@@ -36,6 +37,8 @@ def coco_results(people: People, image_id: int, category_id: int = 1) -> list[di
         }
         if people.pose_scores is not None:
             row |= {"pose_score": _numbers(people.pose_scores[i]), "box_score": _numbers(people.scores[i])}
+        if people.track_ids is not None:
+            row["track_id"] = int(people.track_ids[i])
         if people.keypoints is not None:
             row["keypoints"] = _numbers(people.keypoints[i].ravel())
         if ids is not None:
@@ -109,18 +112,81 @@ def sapiens_json(people: People) -> dict[str, Any]:
 
 
 def easy_vitpose_json(frames: Sequence[People]) -> dict[str, Any]:
-    """What easy_ViTPose writes, one entry for each frame: person id -> [K][y, x, score], y before x.
+    """What easy_ViTPose writes: `keypoints`, one `easy_vitpose_frame` for each frame, and the names as `skeleton`.
 
-    Ids count from 0 in each frame. InputError for people without keypoints, and for no frame at all, because the
-    keypoint set of the first names the `skeleton`.
+    InputError for people without keypoints, and for no frame at all, because the first one names the keypoint set.
     """
     if not frames:
         raise InputError("easy_ViTPose's format needs at least one frame")
-    keypoints = [
-        {str(i): _numbers(person[:, [1, 0, 2]]) for i, person in enumerate(_keypoints(people))} for people in frames
+    keypoints = [easy_vitpose_frame(people) for people in frames]
+    return {"keypoints": keypoints, "skeleton": easy_vitpose_skeleton(keypoint_set(frames[0].keypoint_set or ""))}
+
+
+def easy_vitpose_frame(people: People) -> dict[str, Any]:
+    """One frame of easy_ViTPose: person id -> [K][y, x, score], y before x.
+
+    Ids are those of the tracks, without people who are not tracked yet; without tracks they count from 0 in each frame.
+    InputError for people without keypoints.
+    """
+    tracked = tracked_people(people)
+    rows = zip(person_ids(tracked), _keypoints(tracked), strict=True)
+    return {str(i): _numbers(person[:, [1, 0, 2]]) for i, person in rows}
+
+
+def easy_vitpose_skeleton(keypoints: KeypointSet) -> dict[str, str]:
+    """The names of the keypoints by their numbers, as easy_ViTPose writes them."""
+    return {str(i): name for i, name in enumerate(keypoints.names)}
+
+
+def posetrack_annotations(people: People, image_id: int, first_id: int) -> list[dict[str, Any]]:
+    """PoseTrack18's annotations of one frame: COCO's, with `id` from `first_id` on, `track_id` and keypoint `scores`.
+
+    `keypoints` is one flat list of x, y, score. People who are not tracked yet are left out. InputError for people
+    without keypoints.
+    """
+    tracked = tracked_people(people)
+    rows = zip(coco_results(tracked, image_id), person_ids(tracked), _keypoints(tracked), strict=True)
+    return [
+        row | {"id": first_id + i, "track_id": track, "scores": _numbers(keypoints[:, 2])}
+        for i, (row, track, keypoints) in enumerate(rows)
     ]
-    names = keypoint_set(frames[0].keypoint_set or "").names
-    return {"keypoints": keypoints, "skeleton": {str(i): name for i, name in enumerate(names)}}
+
+
+def mot_lines(people: People, frame: int) -> list[str]:
+    """MOTChallenge's results of one frame: frame, id, left, top, width, height, score, -1, -1, -1 of each person.
+
+    frame: counts from 1. People who are not tracked yet are left out.
+    """
+    tracked = tracked_people(people)
+    sides = np.hstack([tracked.boxes[:, :2], tracked.boxes[:, 2:] - tracked.boxes[:, :2]])
+    rows = zip(person_ids(tracked), sides, tracked.scores, strict=True)
+    return [f"{frame},{i},{','.join(f'{x:.2f}' for x in side)},{score:.4f},-1,-1,-1" for i, side, score in rows]
+
+
+def keypoint_columns(people: People) -> dict[str, Any]:
+    """A table of one row for each keypoint: `id` i64, `keypoint` its number, `x`, `y`, `score` f32, each [n * K].
+
+    `id` is that of the track, -1 for somebody who is not tracked yet; without tracks the number of the person from 0.
+    InputError for people without keypoints.
+    """
+    keypoints = _keypoints(people)
+    count = keypoints.shape[1]
+    x, y, score = keypoints.reshape(-1, 3).T
+    return {
+        "id": np.repeat(np.array(person_ids(people), np.int64), count),
+        "keypoint": np.tile(np.arange(count), len(people)),
+        **{"x": x, "y": y, "score": score},
+    }
+
+
+def person_ids(people: People) -> list[int]:
+    """The track id of each person, or their numbers from 0 where nobody is tracked."""
+    return list(range(len(people))) if people.track_ids is None else people.track_ids.tolist()
+
+
+def tracked_people(people: People) -> People:
+    """The people without those who are not tracked yet; all of them where nobody is tracked."""
+    return people if people.track_ids is None else people[people.track_ids >= 0]
 
 
 def openpose_json(people: People, threshold: float = 0.3) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from poseclient.images import SUFFIXES
+from poseclient.path_lists import expand
 
 
 class Inputs(NamedTuple):
@@ -20,13 +21,13 @@ class Inputs(NamedTuple):
 def find_images(paths: Sequence[Path], out: Path) -> Inputs:
     """The images of files and folders; their names are the paths below the folder that holds them all.
 
-    Folders are searched with all their sub folders, `out` excepted; a file that is named is taken whatever
-    its suffix.
+    Patterns and lists are expanded first. Folders are searched with all their sub folders, `out` excepted; a file that
+    is named is taken whatever its suffix.
     """
     tops: list[Path] = []
     found: list[Path] = []
     others: list[Path] = []
-    for path in (Path(os.path.abspath(path)) for path in paths):
+    for path in (Path(os.path.abspath(path)) for path in expand(map(str, paths))):
         if path.is_dir():
             tops.append(path)
             files = [file for file in sorted(path.rglob("*")) if out.absolute() not in file.parents and file.is_file()]

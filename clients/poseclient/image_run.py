@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from poseclient import files
 from poseclient.aio import AsyncPoseClient
-from poseclient.demo_networks import demo_networks
+from poseclient.demo_networks import demo_networks, say_demo_networks
 from poseclient.errors import REPORTED, InputError, RequestError
 from poseclient.image_commands import IMAGE_COMMANDS, ImageCommand
 from poseclient.image_files import Inputs, find_images
@@ -133,8 +133,7 @@ async def run(args: Namespace) -> int:
         if not await wait_until_ready(client, args.wait):
             raise RequestError(f"no server is ready at {args.url}", "UNAVAILABLE")
         labels = await read_labels(client, command, args)
-        if names := await demo_networks(client, command.model(args)):
-            print(DEMO.format(name_some(names)), file=sys.stderr)
+        say_demo_networks(await demo_networks(client, command.model(args)))
         files.make_folder(args.out)
         if args.overwrite:
             (args.out / LOG).unlink(missing_ok=True)
@@ -153,12 +152,6 @@ async def run(args: Namespace) -> int:
     if one.signal:
         return 128 + one.signal
     return 1 if one.failures else 0
-
-
-DEMO = (
-    "poseclient: the server answers with demo networks ({}), which know rendered people only; "
-    "for photographs install others: poseserve catalogue, poseserve add, poseserve default"
-)
 
 
 async def wait_until_ready(client: AsyncPoseClient, seconds: float) -> bool:

@@ -31,7 +31,7 @@ class DetectionOptions(TypedDict, total=False):
 
 
 class PoseOptions(DetectionOptions, total=False):
-    """oks_nms: most similarity (OKS) of two people's keypoints, 0..1; 1, the default, suppresses nobody."""
+    """oks_nms: most similarity (OKS) of two people's keypoints, 0..1; 1 suppresses nobody."""
 
     oks_nms: float | None
 

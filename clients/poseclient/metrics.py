@@ -1,6 +1,7 @@
 """Accuracy against ground truth: AP and AR of COCO and COCO-WholeBody by faster-coco-eval, mean IoU of masks.
 
-Figures are {row: {column: value}}, 0..1, -1 where the ground truth has nothing of that kind.
+Figures are {row: {column: value}}, -1 where the ground truth has nothing of that kind; all but the false people are
+0..1.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from poseclient.errors import InputError
 
 Figures = dict[str, dict[str, float]]
+FALSE_PEOPLE = "false people"  # the row of figures about images without people
 
 
 class KeypointGroup(NamedTuple):
@@ -64,6 +66,32 @@ def count_labelled(annotation: dict[str, Any], groups: KeypointGroups) -> int:
 def box_figures(ground_truth: dict[str, Any], results: Sequence[dict[str, Any]]) -> Figures:
     """COCO's figures of boxes. ground_truth: COCO's annotation format; results: COCO's results format."""
     return {"boxes": _coco_figures(ground_truth, results, "bbox")}
+
+
+def crowds_without_people(ground_truth: dict[str, Any]) -> dict[int, NDArray[np.float32]]:
+    """The boxes of crowds, f32 [n, 4] x1, y1, x2, y2, of each image that has no other people, by image id."""
+    crowds: dict[int, list[list[float]]] = {image["id"]: [] for image in ground_truth["images"]}
+    for row in ground_truth["annotations"]:
+        x, y, w, h = row["bbox"]
+        if not row.get("iscrowd"):
+            crowds.pop(row["image_id"], None)
+        elif row["image_id"] in crowds:
+            crowds[row["image_id"]].append([x, y, x + w, y + h])
+    return {image_id: np.array(boxes, np.float32).reshape(-1, 4) for image_id, boxes in crowds.items()}
+
+
+def in_crowds(boxes: NDArray[np.float32], crowds: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which boxes [n, 4] lie in a crowd [m, 4] by half of their area at least: COCO ignores them."""
+    low, high = np.maximum(boxes[:, None, :2], crowds[:, :2]), np.minimum(boxes[:, None, 2:], crowds[:, 2:])
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    inside: NDArray[np.bool_] = ((high - low).clip(0).prod(2) >= 0.5 * areas[:, None]).any(1)
+    return inside
+
+
+def false_people_figures(counts: Sequence[int]) -> Figures:
+    """How many people were found in an image without people. counts: of each such image."""
+    mean = float(np.mean(counts)) if counts else -1.0
+    return {FALSE_PEOPLE: {"per_image": mean, "images": float(len(counts))}}
 
 
 def keypoint_figures(

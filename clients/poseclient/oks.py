@@ -12,7 +12,12 @@ CROP_SCALE, ASPECT = 1.25, 0.75  # of a crop: how much larger it is than the box
 
 
 def oks_nms(people: PosedPeople, most: float, sigmas: Sequence[float]) -> PosedPeople:
-    """The people, best pose first, without those more similar (OKS) than `most` to one with a better pose.
+    """The people, best pose first, without those more similar (OKS) than `most` to one with a better pose."""
+    return people[distinct_rows(people, most, sigmas)]
+
+
+def distinct_rows(people: PosedPeople, most: float, sigmas: Sequence[float]) -> list[int]:
+    """The rows, best pose first, of the people who are not more similar (OKS) than `most` to one with a better pose.
 
     As in top-down evaluations on COCO (Papandreou et al., arXiv 1701.01779); the area of two people is the mean of the
     areas of their crops. The server does the same with boxes that it found, but knows no scores of boxes of a file.
@@ -25,4 +30,4 @@ def oks_nms(people: PosedPeople, most: float, sigmas: Sequence[float]) -> PosedP
         pair = (areas[kept, None] + areas[row]) / 2
         if (np.exp(-apart / (8 * np.square(sigmas) * pair)).mean(1) <= most).all():
             kept.append(row)
-    return people[kept]
+    return kept

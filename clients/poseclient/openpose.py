@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from poseclient.draw import FRACTION_BITS, Point, draw_dot, seen_bones, seen_points
 from poseclient.errors import InputError
 from poseclient.image_commands import OPENPOSE_SETS
 from poseclient.keypoints import Colour, Pair, hues
 from poseclient.people import People
+from poseclient.strokes import FRACTION_BITS, Point, draw_dot, seen_bones, seen_points
 
 NECK = 17  # is put behind COCO's 17 points
 BODY = (0, NECK, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)  # OpenPose's order

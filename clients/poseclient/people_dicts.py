@@ -28,12 +28,14 @@ def to_dict(people: People) -> dict[str, Any]:
         "keypoint_names": None if people.keypoints is None else list(keypoint_names(people)),
         "class_set": people.class_set,
     }
-    columns = {"box": people.boxes, "score": people.scores}
+    columns: dict[str, NDArray[Any]] = {"box": people.boxes, "score": people.scores}
     columns |= {"pose_score": people.pose_scores} if people.pose_scores is not None else {}
+    columns |= {"track_id": people.track_ids} if people.track_ids is not None else {}
     columns |= {"keypoints": people.keypoints} if people.keypoints is not None else {}
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     image["people"] = [dict(zip(columns, row, strict=True)) for row in rows]
     image["has_pose_scores"] = people.pose_scores is not None
+    image |= {"has_track_ids": True} if people.track_ids is not None else {}
     return image | {name: _png(pixels) for name in MASKS if (pixels := getattr(people, name)) is not None}
 
 
@@ -48,6 +50,8 @@ def from_dict(value: Mapping[str, Any]) -> dict[str, Any]:
         fields["scores"] = _column(people, "score", ())
         if value["has_pose_scores"]:
             fields["pose_scores"] = _column(people, "pose_score", ())
+        if "has_track_ids" in value:
+            fields["track_ids"] = np.array([person["track_id"] for person in people], np.int64)
         if names is not None:
             fields["keypoints"] = _column(people, "keypoints", (len(names), 3))
     except (KeyError, IndexError, TypeError, ValueError, cv2.error) as error:

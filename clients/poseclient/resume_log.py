@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from poseclient.errors import REPORTED, InputError
+from poseclient.errors import REPORTED, InputError, RequestError
 
 Requests = Mapping[str, Callable[[], Awaitable[Any]]]  # by name; an answer is a JSON value
 
@@ -93,30 +93,38 @@ class ResumeLog(Mapping[str, Any]):
         self._end += len(data)
 
 
-async def send_missing(requests: Requests, log: ResumeLog, concurrency: int, max_failures: int) -> int:
+async def send_missing(requests: Requests, log: ResumeLog, concurrency: int, max_failures: int) -> set[str]:
     """Send the requests without an answer, `concurrency` at a time, each failure reported.
 
-    It stops after `max_failures` in a row. Returns the number of requests without an answer.
+    Those that failed for want of a server that answers in time are sent once more at the end, one at a time. It stops
+    after `max_failures` in a row. Returns the names of requests that failed for what they are, at any load.
     """
     in_a_row = 0
-    missing = iter([(name, send) for name, send in requests.items() if name not in log])
+    again, refused = list[str](), set[str]()
+    missing = iter([name for name in requests if name not in log])
     already = sum(name in log for name in requests)
     with tqdm(total=len(requests), initial=already, unit="image", disable=None) as progress:
 
-        async def work() -> None:
+        async def work(names: Iterator[str]) -> None:
             nonlocal in_a_row
-            for name, send in missing:
+            for name in names:
                 try:
-                    log.add(name, await send())
+                    log.add(name, await requests[name]())
                     in_a_row = 0
                 except REPORTED as error:
                     in_a_row += 1
+                    if not isinstance(error, RequestError) or error.status == "INVALID_ARGUMENT":
+                        refused.add(name)
+                    else:
+                        again.append(name)
                     progress.write(f"{name}: {error}", file=sys.stderr)
-                progress.update()
+                progress.update(name in log or name in refused)
                 if in_a_row >= max_failures:
                     return
 
-        await asyncio.gather(*(work() for _ in range(concurrency)))
+        await asyncio.gather(*(work(missing) for _ in range(concurrency)))
+        if in_a_row < max_failures:
+            await work(iter(again[:]))
     if in_a_row >= max_failures:
         print(f"stopped after {in_a_row} failures in a row; the same command goes on from here", file=sys.stderr)
-    return sum(name not in log for name in requests)
+    return refused

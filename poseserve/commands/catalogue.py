@@ -11,7 +11,7 @@ from typing import Any
 
 from poseclient.columns import columns
 from poseserve.catalogue import CATALOGUE, Network
-from poseserve.commands.options import add_root, read_root
+from poseserve.commands.options import add_root, demo_note, read_root
 from poseserve.deployment import Deployment
 from poseserve.networks.costs import costs
 from poseserve.repository.installed import Installed, Repository
@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
     else:
         print(_table(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+        if note := demo_note(repository):
+            print(note, file=sys.stderr)
     return 0
 
 

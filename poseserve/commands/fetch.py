@@ -21,6 +21,5 @@ def run(args: argparse.Namespace) -> int:
         if name not in fetchable:
             hint = did_you_mean(name, fetchable)
             raise InputError(f"{name} is no network with official weights (`poseserve catalogue`){hint}")
-    for name in args.names:
-        print(official_weights(fetchable[name], args.accept_licence))
+    print(*official_weights([fetchable[name] for name in args.names], args.accept_licence), sep="\n")
     return 0

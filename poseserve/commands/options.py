@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import Any
 
-from poseserve.catalogue import CATALOGUE, TRAINED_ON, Network
+from poseserve.catalogue import CATALOGUE, CROP_FILTERS, TRAINED_ON, Network
+from poseserve.defaults import SCORE_THRESHOLD
 from poseserve.errors import InputError, did_you_mean
 from poseserve.repository.folders import make_own_root, served_root
-from poseserve.repository.installed import Repository, read_repository
+from poseserve.repository.installed import Installed, Repository, read_repository
 from poseserve.serving.reload import reload
 from poseserve.tasks import TASKS
 from poseserve.weights.official import official_weights
@@ -20,37 +20,51 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     """Which weights, and of which network."""
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="these weights instead of the official ones")
     group = parser.add_argument_group("a network of your own, of a known family")
-    group.add_argument("--family", metavar="FAMILY", help="such as vitpose, sapiens, rtmdet, yolo or mmdet")
+    group.add_argument("--family", metavar="FAMILY", help="such as vitpose, sapiens, rtmdet, yolo, mmdet or contract")
     own = [
         group.add_argument("--size", help="of the family, such as 0.3b, s or w32; layout of a YOLO export, v5 or v8"),
         group.add_argument("--config", type=Path, metavar="FILE", help="of an mmdet detector"),
-        group.add_argument("--class-index", type=int, metavar="N", help="of a YOLO or mmdet detector (default: 0)"),
+        group.add_argument(
+            "--class-index",
+            dest="class_indices",
+            type=numbers,
+            metavar="N",
+            help="of a YOLO or mmdet detector, several as 15,16 (default: 0)",
+        ),
         group.add_argument("--task", choices=TASKS, help="(default: pose, or what the family does)"),
         group.add_argument("--keypoints", metavar="SET", help="a keypoint set of poseclient, or a JSON file with one"),
         group.add_argument("--classes", metavar="SET", help="a class set of poseclient"),
         group.add_argument(
             "--trained-on", choices=TRAINED_ON, help=f"what a parts network has seen (default: {TRAINED_ON[0]})"
         ),
+        group.add_argument(
+            "--score-threshold", type=float, metavar="X", help=f"that a box must score (default: {SCORE_THRESHOLD})"
+        ),
+        group.add_argument(
+            "--crop-filter", choices=CROP_FILTERS, help=f"how people are cut out (default: {CROP_FILTERS[0]})"
+        ),
         group.add_argument("--input-size", type=_input_size, metavar="HxW", help="default: that of the family"),
+        group.add_argument("--channels", type=int, metavar="N", help="of the features of a network of family contract"),
     ]
     parser.set_defaults(own={option.dest: option.option_strings[0] for option in own})
 
 
-def given_network(args: argparse.Namespace) -> tuple[Network, dict[str, Any] | None]:
-    """The network that the arguments of `add_weights` name, and its keypoint table where that is the user's own."""
+def given_network(args: argparse.Namespace, repository: Repository) -> Installed:
+    """The network that the arguments of `add_weights` name: of the catalogue, installed, or described by them."""
     given = {name: value for name in args.own if (value := getattr(args, name)) is not None}
     if args.family is None:
-        if args.name not in CATALOGUE:
+        in_catalogue = args.name in CATALOGUE
+        if not in_catalogue and args.name not in repository.networks:
+            hint = did_you_mean(args.name, [*CATALOGUE, *repository.networks])
             raise InputError(
-                f"{args.name} is not in the catalogue (`poseserve catalogue`){did_you_mean(args.name, CATALOGUE)} "
+                f"{args.name} is not in the catalogue (`poseserve catalogue`){hint} "
                 "For weights of your own give --family"
             )
         if given:
-            raise InputError(
-                f"{', '.join(args.own[name] for name in given)}: for a network of your own, with --family and another "
-                f"name; the catalogue knows {args.name}"
-            )
-        return CATALOGUE[args.name], None
+            another = f" and another name; the catalogue knows {args.name}" if in_catalogue else ""
+            options = ", ".join(args.own[name] for name in given)
+            raise InputError(f"{options}: for a network of your own, with --family{another}")
+        return Installed(CATALOGUE[args.name]) if in_catalogue else repository.networks[args.name]
     from poseserve.families.family import families  # torch takes its time
     from poseserve.networks.own import own_network
 
@@ -60,9 +74,13 @@ def given_network(args: argparse.Namespace) -> tuple[Network, dict[str, Any] | N
     if args.family in known:
         task = args.task or next(iter(known[args.family].outputs))
         fitting = {"size", "task", "input_size", *TASKS[task].options, *known[args.family].options}
+        if known[args.family].as_is:
+            fitting.remove("size")
         if odd := [args.own[name] for name in given if name not in fitting]:
             raise InputError(f"{', '.join(odd)}: not for a {task} network of family {args.family}")
-    return own_network(args.name, args.family, **{n: value for n, value in given.items() if n != "config"})
+    config = given.pop("config", None)
+    network, table = own_network(args.name, args.family, **given)
+    return Installed(network, keypoint_table=table, config=str(config.absolute()) if config else "")
 
 
 def weights_of(network: Network, repository: Repository, args: argparse.Namespace) -> Path:
@@ -72,7 +90,14 @@ def weights_of(network: Network, repository: Repository, args: argparse.Namespac
     installed = repository.networks.get(network.name)
     if installed and installed.checkpoint and installed.network == network and Path(installed.checkpoint).is_file():
         return Path(installed.checkpoint)
-    return official_weights(network, args.accept_licence)
+    return official_weights([network], args.accept_licence)[0]
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """The value of an option that takes a list of numbers."""
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 0,1")
+    return tuple(int(number) for number in text.split(","))
 
 
 def _input_size(text: str) -> tuple[int, int]:
@@ -120,8 +145,8 @@ def demo_note(repository: Repository) -> str | None:
     if not names:
         return None
     return (
-        f"note: {', '.join(names)} know rendered people only, not photographs; for these `poseserve add NAME`, "
-        "then `poseserve default TASK NAME` (`poseserve catalogue` lists the names)"
+        f"note: {', '.join(names)} know rendered people only, not photographs; "
+        "`poseserve add --recipe light`, or another of `poseserve recipes`, changes that"
     )
 
 

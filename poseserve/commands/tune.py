@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 from poseserve.commands.options import (
     add_licence,
@@ -44,19 +45,24 @@ def run(args: argparse.Namespace) -> int:
 
     repository = change_root(args) if args.install else read_root(args)
     installed = repository.networks.get(args.name)
-    if installed and installed.network.checkpoint is None and args.checkpoint is None:
+    if installed and args.checkpoint is None and not (installed.network.checkpoint or _at_hand(installed)):
         return _tune_file(repository, installed, args)
-    network, keypoint_table = given_network(args)
-    checkpoint = weights_of(network, repository, args)
+    given = given_network(args, repository)
+    checkpoint = weights_of(given.network, repository, args)
     engines = tune.engines(args.precision, installed.deployment if installed else None)
-    best = tune.tune(network, tune.exporting(network, checkpoint, args.config), engines, args.people)
+    best = tune.tune(given.network, tune.exporting(given.network, checkpoint, given.config), engines, args.people)
     for line in tune.not_tried(args.precision):
         print(line)
     print("fastest here: poseserve add", shlex.join([args.name, *_given(args)]), tune.describe(best))
     if not args.install:
         return 0
-    repository = install.add(repository, Installed(network, best, keypoint_table), checkpoint, args.config)
+    repository = install.add(repository, replace(given, deployment=best), checkpoint)
     return reload_server(args.server, repository)
+
+
+def _at_hand(installed: Installed) -> bool:
+    """Whether the weights that it was made from are still where they were."""
+    return Path(installed.checkpoint).is_file()
 
 
 def _tune_file(repository: Repository, installed: Installed, args: argparse.Namespace) -> int:
@@ -84,5 +90,6 @@ def _given(args: argparse.Namespace) -> list[str]:
     words = []
     for name, option in options.items():
         if (value := getattr(args, name)) is not None:
-            words += [option, "x".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+            between = "x" if name == "input_size" else ","
+            words += [option, between.join(map(str, value)) if isinstance(value, tuple) else str(value)]
     return words + ["--accept-licence"] * args.accept_licence + root_words(args)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.onnx import symbolic_helper
 
 from poseserve.errors import ExportError
+from poseserve.export.agreement import WANTED, agreement
 from poseserve.families.yolo import OnnxYolo
 from poseserve.networks.contracts import DetectorContract, ImageContract, PoseContract
 
@@ -96,10 +97,9 @@ def export_onnx(contract: nn.Module, example: tuple[Tensor, ...], path: Path) ->
     output OUTPUT__0, the first dimension of each free. Weights above 2 GB come to lie beside it, in `<name>.data`.
 
     example: inputs of the contract, one row of each is enough. ONNX Runtime's CPU provider must answer it as the eager
-    contract does before the file is kept: nine tenths of the numbers, zeros apart, within a thousandth (half precision:
-    three hundredths) of their size, or of 1 if that is more. Not all of them, because the two add in different orders,
-    and a near tie between two peaks or two classes may go either way. Returns the seconds that loading took. Raises
-    ExportError when they differ by more, or when ONNX Runtime cannot run the network.
+    contract does before the file is kept: nine tenths of the numbers (agreement.py) within a thousandth, in half
+    precision within three hundredths. Not all of them, because the two add in different orders. Returns the seconds
+    that loading took. Raises ExportError when they differ by more, or when ONNX Runtime cannot run the network.
     """
     contract.eval()
     owners = {tensor.dtype: name for name, tensor in [*contract.named_parameters(), *contract.named_buffers()]}
@@ -243,16 +243,14 @@ def _compare(path: Path, example: tuple[Tensor, ...], expected: Tensor, toleranc
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         seconds = time.perf_counter() - started
         inputs = {f"INPUT__{n}": np.concatenate([x.numpy()] * 2) for n, x in enumerate(example)}
-        found = session.run(None, inputs)[0].astype(np.float64)
+        found = torch.from_numpy(session.run(None, inputs)[0])
     except Exception as error:  # ONNX Runtime's exceptions have nothing else in common
         raise ExportError(f"ONNX Runtime cannot run the exported network: {error}") from error
-    wanted = np.concatenate([expected.double().numpy()] * 2)
-    counts = (found != 0) | (wanted != 0)
-    agreeing = np.isclose(found, wanted, rtol=tolerance, atol=tolerance)[counts]
-    if agreeing.size and agreeing.mean() < 0.9:
+    share = agreement(found, torch.cat([expected] * 2), tolerance)
+    if share < WANTED:
         raise ExportError(
-            f"the exported network differs from the eager one: {agreeing.mean():.0%} of its numbers agree within "
-            f"{tolerance:g}, must be 90 %"
+            f"the exported network differs from the eager one: {share:.0%} of its numbers agree within "
+            f"{tolerance:g}, must be {WANTED:.0%}"
         )
     return seconds
 

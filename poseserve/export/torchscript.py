@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import warnings
 from pathlib import Path
@@ -60,7 +59,9 @@ def export(contract: nn.Module, example: tuple[Tensor, ...], path: Path) -> floa
     path.parent.mkdir(parents=True, exist_ok=True)
     exported.save(str(path))
     del exported, tracing.traced
-    contract.to_empty(device="meta")
+    for module in contract.modules():
+        if not isinstance(module, torch.jit.ScriptModule):  # one from a file cannot give them up
+            module.to_empty(device="meta", recurse=False)
     started = time.perf_counter()
     loaded = torch.jit.load(str(path))
     seconds = time.perf_counter() - started
@@ -85,6 +86,18 @@ def difference(found: Tensor, expected: Tensor) -> float:
 
 def refuse_device_literals(module: torch.jit.ScriptModule) -> None:
     """A device baked into the graph would break the network on every other device: raise ExportError."""
-    found = set(re.findall(r'Device = prim::Constant\[value="([^"]+)"\]', str(module.inlined_graph)))
+    graph: Any = module.inlined_graph  # it owns the nodes
+    constants = [node.output() for node in graph.findAllNodes("prim::Constant", recurse=True)]
+    devices = [value for value in constants if value.type().kind() == "DeviceObjType"]
+    found = {_bound(use.user, value.node().s("value")): None for value in devices for use in value.uses()}
     if found:
-        raise ExportError(f"the exported graph is bound to {', '.join(sorted(found))}")
+        raise ExportError(
+            f"the graph would serve on one device alone: {'; '.join(found)}. Let the network make that tensor from its "
+            "input (x.new_zeros), by torch.jit.script, or once as a buffer; or use --format onnx, whose files name none"
+        )
+
+
+def _bound(node: Any, device: str) -> str:
+    """What of the graph is bound to a device, and where in the code it came from, if that is known."""
+    place = node.sourceRange().partition("\n")[0].strip()
+    return f"{node.kind()} is bound to {device}" + f" ({place})" * bool(place)

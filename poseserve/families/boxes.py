@@ -1,10 +1,13 @@
 """From a detector's many overlapping boxes to the 100 rows of its contract."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from poseserve.defaults import NMS_IOU
+from poseserve.errors import InputError
 
 
 def best_rows(
@@ -38,6 +41,23 @@ def best_rows(
     chosen = (score + stay).topk(min(rows, count), dim=1)[1].sort(dim=1)[0]  # candidates are in order of score
     table = table.gather(1, chosen.unsqueeze(2).expand(-1, -1, 5))
     return F.pad(table, [0, 0, 0, rows - table.shape[1]])
+
+
+def cells(input_size: tuple[int, int], strides: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Of every cell of an image of `input_size` (H, W), stride after stride and row by row: its corner x, y in pixels,
+    f32 [N, 2], and its stride, f32 [N, 1]."""
+    corners, sides = [], []
+    for stride in strides:
+        y, x = torch.meshgrid(*(torch.arange(0.0, side, stride) for side in input_size), indexing="ij")
+        corners.append(torch.stack([x, y], 2).flatten(0, 1))
+        sides.append(torch.full((x.numel(), 1), float(stride)))
+    return torch.cat(corners), torch.cat(sides)
+
+
+def check_classes(source: str, wanted: Sequence[int], classes: int) -> None:
+    """Raise InputError where the detector of `source` has no class of one of the indices `wanted`."""
+    if none := [index for index in wanted if index >= classes]:
+        raise InputError(f"{source} has {classes} classes: there is none with the index {', '.join(map(str, none))}")
 
 
 def survivors(boxes: Tensor, real: Tensor, iou: float) -> Tensor:

@@ -113,6 +113,38 @@ def _bin_peak(logits: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     return position, (logits.softmax(2) * weight).sum(2, keepdim=True)
 
 
+def decode_centred(centre: Tensor, heatmaps: Tensor, ways: Tensor, offsets: Tensor) -> Tensor:
+    """The person in the middle, f32 [B, K, 3], x and y in cells, score 0..1, as MoveNet's graph does it.
+
+    centre [B, 1, h, w], heatmaps [B, K, h, w]: logits. ways, offsets [B, 2 K, h, w], dy and dx of every keypoint in
+    cells. Of each map the arg max of its probability divided by a distance: for the centre from the middle, for a
+    keypoint from where the way from the centre leads. A keypoint is at its offset from that cell, with the probability
+    there as its score.
+    """
+    height, width = centre.shape[2], centre.shape[3]
+    rows = torch.arange(height, device=centre.device).float().view(1, 1, height, 1)
+    columns = torch.arange(width, device=centre.device).float().view(1, 1, 1, width)
+    cells = _likely_and_near(centre, rows - height // 2, columns - width // 2)
+    y, x = _reached(ways, cells)
+    cells = _likely_and_near(heatmaps, rows - y.unsqueeze(3), columns - x.unsqueeze(3))
+    y, x = _reached(offsets, cells)
+    return torch.cat([x, y, heatmaps.flatten(2).gather(2, cells).sigmoid()], 2)
+
+
+def _likely_and_near(logits: Tensor, dy: Tensor, dx: Tensor) -> Tensor:
+    """Of each map [B, K, h, w] the index [B, K, 1] of the best cell: its probability divided by its distance, of which
+    dy and dx are the parts, plus the graph's 1.8 cells."""
+    return (logits.sigmoid() / ((dy * dy + dx * dx).sqrt() + 1.8)).flatten(2).argmax(2, keepdim=True)
+
+
+def _reached(vectors: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """y and x [B, K, 1] where the vectors [B, 2 K, h, w] lead from those cells, [B, K, 1] or one for all [B, 1, 1]."""
+    width = vectors.shape[3]
+    pairs = vectors.reshape(vectors.shape[0], -1, 2, vectors.shape[2] * width)
+    dy, dx = pairs.gather(3, cells.unsqueeze(2).expand(-1, pairs.shape[1], 2, 1)).unbind(2)
+    return torch.div(cells, width, rounding_mode="floor") + dy, cells % width + dx
+
+
 def to_image(peaks: Tensor, regions: Tensor, height: int, width: int, stride: int = 1) -> Tensor:
     """Positions in a map of `height` x `width` to image pixels: the inverse of the UDP crop.
 

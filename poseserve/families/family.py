@@ -18,6 +18,8 @@ from poseserve.families.flip import FlipTest
 if TYPE_CHECKING:
     from poseserve.catalogue import Network
 
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -43,8 +45,9 @@ class Family:
     in the arithmetic that ONNX Runtime and OpenVINO have on CPUs, where that is another. state: picks the network's own
     state dict out of that of its file. flip: makes a flip test of a bare network; mirrored: the index of each label in
     a mirrored image. open: of detectors that are read from a file whole; the last argument is mmdet's configuration.
-    input_size: of networks of one's own, where the catalogue has none of the family. options: of `poseserve add`, which
-    other families do not have.
+    mean, std: by which its inputs are normalised, RGB on the scale 0..255. as_is: its files keep the contract of their
+    task already, and are served as they are. input_size: of networks of one's own, where the catalogue has none of the
+    family. options: of `poseserve add`, which other families do not have.
     """
 
     outputs: Mapping[str, Callable[[Network], nn.Module]]
@@ -53,6 +56,9 @@ class Family:
     state: Callable[[dict[str, Tensor], Network], dict[str, Tensor]] = lambda state, network: state
     flip: Callable[[nn.Module, Sequence[int]], nn.Module] = FlipTest
     open: Callable[[Network, Path, Path | None], Opened] | None = None
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    as_is: bool = False
     input_size: tuple[int, int] | None = None
     options: tuple[str, ...] = ()
 

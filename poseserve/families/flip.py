@@ -47,3 +47,27 @@ class SimdrFlipTest(FlipTested):
         columns_back = columns_back.flip(2)[:, self.mirrored]
         columns_back = torch.cat([columns_back[..., 1:], columns_back[..., -1:]], 2)
         return (columns + columns_back) / 2, (rows + rows_back[:, self.mirrored]) / 2
+
+
+class CentredFlipTest(FlipTested):
+    """The same for MoveNet's heads [B, 1 + 5 K, h, w] (movenet.py): in the mirror image, whose cells begin where the
+    image's end, dx is 1 - dx."""
+
+    order: Tensor
+    sign: Tensor
+
+    def __init__(self, network: nn.Module, mirrored: Sequence[int]) -> None:
+        super().__init__()
+        self.network, keypoints = network, len(mirrored)
+        pairs = [2 * index + axis for index in mirrored for axis in (0, 1)]
+        heads = ([0], mirrored, pairs, pairs)
+        starts = (0, 1, 1 + keypoints, 1 + 3 * keypoints)
+        self.register_buffer(
+            "order", torch.tensor([s + n for s, head in zip(starts, heads, strict=True) for n in head])
+        )
+        sign = torch.tensor([1.0] * (1 + keypoints) + [1.0, -1.0] * (2 * keypoints))
+        self.register_buffer("sign", sign.view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        back = self.network(x.flip(3)).flip(3)[:, self.order]
+        return (self.network(x) + back * self.sign + (1 - self.sign) / 2) / 2

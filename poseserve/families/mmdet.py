@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from poseserve.errors import InputError, PoseserveError, concerning
-from poseserve.families.boxes import best_rows
+from poseserve.families.boxes import best_rows, check_classes
 from poseserve.families.family import Family, Opened
 from poseserve.weights import checkpoints
 
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 
 
 def load(
-    config: Path, checkpoint: Path | None = None, person: int = 0, input_size: tuple[int, int] = (640, 640)
+    config: Path,
+    checkpoint: Path | None = None,
+    classes: Sequence[int] = (0,),
+    input_size: tuple[int, int] = (640, 640),
 ) -> Opened:
     """The detector of that config, with the config's own normalisation.
 
-    checkpoint: its weights, read without running code of the file; without it they are random. person: index of the
-    class that is served. Raises PoseserveError without mmdet, ValueError for a detector of another kind or without that
-    class, CheckpointError.
+    checkpoint: its weights, read without running code of the file; without it they are random. classes: indices of
+    those that are served. Raises PoseserveError without mmdet, ValueError for a detector of another kind or without one
+    of them, CheckpointError.
     """
     model: Any = official(config)  # mmdet has no types
     if checkpoint is not None:
@@ -37,7 +41,7 @@ def load(
     # mmdet reads images as BGR: without the conversion, the weights and their means are in that order.
     bgr = not prepare._channel_conversion
     mean, std = (values.flatten().flip(0) if bgr else values.flatten() for values in (prepare.mean, prepare.std))
-    network = SingleStage(model, bgr, person, input_size).eval()
+    network = SingleStage(model, bgr, classes, input_size).eval()
     return Opened(network, Rows(input_size), tuple(mean.tolist()), tuple(std.tolist()))
 
 
@@ -68,31 +72,32 @@ class SingleStage(nn.Module):
     """Normalised RGB f32 [B, 3, H, W] -> f32 [B, N, 5] x1, y1, x2, y2 in input pixels and score of every point."""
 
     points: Tensor
+    classes: Tensor
 
-    def __init__(self, model: Any, bgr: bool, person: int, input_size: tuple[int, int]) -> None:
+    def __init__(self, model: Any, bgr: bool, classes: Sequence[int], input_size: tuple[int, int]) -> None:
         super().__init__()
-        self.model, self.bgr, self.person = model, bgr, person
+        self.model, self.bgr = model, bgr
+        self.register_buffer("classes", torch.tensor(classes))
         head: Any = getattr(model, "bbox_head", None)
         supported = (
             type(getattr(head, "bbox_coder", None)).__name__ == "DistancePointBBoxCoder" and head.use_sigmoid_cls
         )
         if supported:
             with torch.inference_mode():
-                classes, distances = model(torch.zeros(1, 3, *input_size), mode="tensor")[:2]
+                scores, distances = model(torch.zeros(1, 3, *input_size), mode="tensor")[:2]
             supported = distances[0].shape[1] == 4
         if not supported:
             raise InputError(
                 f"{type(model).__name__} is not supported: a detector's head must predict sigmoid scores and four "
                 "distances from points, as those of RTMDet and FCOS do"
             )
-        if not person < classes[0].shape[1]:
-            raise InputError(f"the detector has {classes[0].shape[1]} classes: there is none with the index {person}")
-        sizes = [level.shape[2:] for level in classes]
+        check_classes("the detector", classes, scores[0].shape[1])
+        sizes = [level.shape[2:] for level in scores]
         self.register_buffer("points", torch.cat(head.prior_generator.grid_priors(sizes, device="cpu")))
 
     def forward(self, x: Tensor) -> Tensor:
         classes, distances, *factors = self.model(x.flip(1) if self.bgr else x, mode="tensor")
-        scores = rows(classes)[..., self.person].float().sigmoid()
+        scores = rows(classes).index_select(2, self.classes).amax(2).float().sigmoid()
         for factor in factors:  # centreness
             scores = scores * rows(factor)[..., 0].float().sigmoid()
         before, after = rows(distances).float().split(2, 2)
@@ -119,12 +124,12 @@ def opened(network: Network, checkpoint: Path, config: Path | None) -> Opened:
     """The detector of that config with the weights in `checkpoint`. Raises as `load` does, and without a config."""
     if config is None:
         raise InputError(f"{network.name}: a detector of mmdet needs --config FILE")
-    return load(config, checkpoint, network.class_index, network.input_size)
+    return load(config, checkpoint, network.class_indices, network.input_size)
 
 
 FAMILY = Family(
     outputs={"detector": lambda network: Rows(network.input_size)},
     open=opened,
     input_size=(640, 640),
-    options=("class_index", "config"),
+    options=("class_indices", "config"),
 )

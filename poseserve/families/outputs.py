@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poseserve.families.decode import decode_quarter, decode_simdr, decode_udp, to_image
+from poseserve.families.decode import decode_centred, decode_quarter, decode_simdr, decode_udp, to_image
 
 
 class UdpHeatmaps(nn.Module):
@@ -37,6 +37,25 @@ class SimdrBins(nn.Module):
     def forward(self, raw: tuple[Tensor, Tensor], regions: Tensor) -> Tensor:
         x, y = raw
         return to_image(decode_simdr(x, y), regions, y.shape[2] // 2, x.shape[2] // 2)
+
+
+class CentredHeatmaps(nn.Module):
+    """MoveNet's heads [B, 1 + 5 K, H/4, W/4] -> f32 [B, K, 3] in image pixels.
+
+    A position is a share of the crop as TensorFlow resizes images, from edge to edge: the centre of the crop's first
+    pixel is half a pixel, an eighth of a cell, behind its beginning.
+    """
+
+    def __init__(self, keypoints: int) -> None:
+        super().__init__()
+        self.keypoints = keypoints
+
+    def forward(self, raw: Tensor, regions: Tensor) -> Tensor:
+        heads = [1, self.keypoints, 2 * self.keypoints, 2 * self.keypoints]
+        centre, heatmaps, ways, offsets = raw.float().split(heads, 1)
+        x, y, score = decode_centred(centre, heatmaps, ways, offsets).split(1, 2)
+        peaks = torch.cat([x - 0.125, y - 0.125, score], 2)
+        return to_image(peaks, regions, raw.shape[2], raw.shape[3], stride=4)
 
 
 class RankedClasses(nn.Module):

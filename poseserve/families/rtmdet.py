@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poseserve.errors import InputError
-from poseserve.families.boxes import best_rows
+from poseserve.families.boxes import best_rows, cells
 from poseserve.families.family import Family
 
 WIDTHS = {"m": (48, 96, 192, 384, 768)}  # of the stem and the four stages
@@ -38,13 +38,9 @@ class Decode(nn.Module):
     def __init__(self, input_size: tuple[int, int] = (640, 640)) -> None:
         super().__init__()
         self.height, self.width = input_size
-        corners, strides = [], []
-        for stride in STRIDES:
-            y, x = torch.meshgrid(*(torch.arange(0.0, side, stride) for side in input_size), indexing="ij")
-            corners.append(torch.stack([x, y], 2).flatten(0, 1))
-            strides.append(torch.full((x.numel(), 1), float(stride)))
-        self.register_buffer("corners", torch.cat(corners))
-        self.register_buffer("strides", torch.cat(strides))
+        corners, strides = cells(input_size, STRIDES)
+        self.register_buffer("corners", corners)
+        self.register_buffer("strides", strides)
 
     def forward(self, raw: Tensor) -> Tensor:
         boxes, scores = self.boxes(raw)

@@ -1,6 +1,7 @@
-"""YOLO detectors that their owners exported to TorchScript or ONNX, around 640 x 640 pixels of RGB 0..1. No code of the
-YOLO projects is needed, or used."""
+"""YOLO detectors that their owners exported to TorchScript or ONNX, and others that answer alike, for RGB 0..1 of any
+size. No code of the YOLO projects is needed, or used."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,9 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from poseserve.errors import InputError, concerning
-from poseserve.families.boxes import best_rows
+from poseserve.errors import InputError
+from poseserve.families.boxes import best_rows, check_classes
 from poseserve.families.family import Family, Opened
+from poseserve.families.files import is_onnx
 
 if TYPE_CHECKING:
     from poseserve.catalogue import Network
@@ -35,18 +37,18 @@ LAYOUTS = {
 ONNX_TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16}
 
 
-def load(path: Path, layout: str, input_size: tuple[int, int] = (640, 640), person: int = 0) -> "Yolo | OnnxYolo":
+def load(
+    path: Path, layout: str, input_size: tuple[int, int] = (640, 640), classes: Sequence[int] = (0,)
+) -> "Yolo | OnnxYolo":
     """The export as a network: RGB 0..1 [B, 3, H, W] of its `dtype`, B up to its `chunk` -> predictions for `Decode`.
 
     Raises ValueError when the file is neither TorchScript nor ONNX, when it takes something else, or when what it
-    answers does not have that layout, or no class with the index `person`.
+    answers does not have that layout, or not all of those `classes`.
     """
     if layout not in LAYOUTS:
         raise InputError(f"unknown layout {layout!r}, must be one of {', '.join(LAYOUTS)}")
     try:
-        with concerning(path), path.open("rb") as file:
-            is_onnx = file.read(1) == b"\x08"  # the tag of a model's first field; a TorchScript file is a zip
-        network = OnnxYolo(path) if is_onnx else Yolo(torch.jit.load(str(path), map_location="cpu"))
+        network = OnnxYolo(path) if is_onnx(path) else Yolo(torch.jit.load(str(path), map_location="cpu"))
     except ImportError as error:
         raise InputError(f"{path} is ONNX, which needs more packages: pip install 'poseserve[onnx]'") from error
     except RuntimeError as error:
@@ -54,24 +56,39 @@ def load(path: Path, layout: str, input_size: tuple[int, int] = (640, 640), pers
             f"{path} is no TorchScript or ONNX file; export it with the YOLO project's own tool"
         ) from error
     height, width = input_size
+    noise = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(network.dtype)
     try:
         with torch.inference_mode():
-            shape = list(network(torch.zeros(1, 3, height, width, dtype=network.dtype)).shape)
+            raw = network(noise).float()
     except Exception as error:  # ONNX Runtime's exceptions have nothing else in common
         raise InputError(f"{path} does not answer an image of {height} x {width} pixels: {error}") from error
     about = LAYOUTS[layout]
-    counts = shape[:0:-1] if about.boxes_last else shape[1:]  # boxes, values
-    # One box for each cell of 8 pixels at least; exports with suppression inside have fewer.
-    if len(counts) != 2 or counts[0] < height * width // 64 or counts[1] < 5 + about.objectness:
+    if difference := _difference(raw, about, max(classes), height * width):
         form = "[1, 4 + classes, boxes]" if about.boxes_last else "[1, boxes, 5 + classes]"
         raise InputError(
-            f"{path} answers {shape}, layout {layout} is {form} before suppression; "
+            f"{path} answers {list(raw.shape)} with {difference}, layout {layout} is {form} before suppression; "
             f"try another of {', '.join(LAYOUTS)}, or export without suppression"
         )
-    classes = counts[1] - 4 - about.objectness
-    if not person < classes:
-        raise InputError(f"{path} has {classes} classes: there is none with the index {person}")
+    check_classes(str(path), classes, raw.shape[1 if about.boxes_last else 2] - 4 - about.objectness)
     return network.eval()
+
+
+def _difference(raw: Tensor, about: PredictionFormat, last_class: int, pixels: int) -> str:
+    """What shows that the answer to one image of so many pixels is not in that format, or comes from after suppression;
+    empty if nothing does. Behind the scores there may be more: of keypoints, of masks."""
+    if raw.dim() != 3:
+        return f"{raw.dim()} dimensions"
+    boxes = (raw.transpose(1, 2) if about.boxes_last else raw)[0]
+    # One box for each cell of the coarsest grid, of 32 pixels, even small detectors have; suppression leaves fewer.
+    if boxes.shape[1] < 5 + about.objectness or boxes.shape[0] < max(boxes.shape[1], pixels // 32**2):
+        return f"{boxes.shape[0]} boxes of {boxes.shape[1]} values"
+    scores = boxes[:, 4 : 5 + about.objectness + last_class]
+    if not ((scores > -0.01) & (scores < 1.01)).all():  # with room for rounding; the negation finds NaN too
+        return "scores outside 0..1"
+    # Suppression leaves the best first, and of each its one score and the number of its class.
+    if about.objectness and (scores[:-1, 0] >= scores[1:, 0]).all() and (scores[:, 1:] % 1 == 0).all():
+        return "numbers of classes where their scores should be"
+    return ""
 
 
 class Yolo(nn.Module):
@@ -124,33 +141,39 @@ class OnnxYolo(nn.Module):
 class Decode(nn.Module):
     """Raw predictions -> f32 [B, 100, 5] x1, y1, x2, y2, score in input pixels, best first, score 0 = empty row.
 
-    person: index of the class that is served.
+    classes: indices of those that are served; the best of them is the score of a box.
     """
 
-    def __init__(self, layout: str, person: int = 0, input_size: tuple[int, int] = (640, 640)) -> None:
+    classes: Tensor
+
+    def __init__(self, layout: str, classes: Sequence[int] = (0,), input_size: tuple[int, int] = (640, 640)) -> None:
         super().__init__()
         self.objectness, self.boxes_last = LAYOUTS[layout].objectness, LAYOUTS[layout].boxes_last
-        self.person, self.height, self.width = person, input_size[0], input_size[1]
+        self.height, self.width = input_size
+        self.register_buffer("classes", torch.tensor(classes))
 
     def forward(self, raw: Tensor) -> Tensor:
         raw = raw.float()
         if self.boxes_last:
             raw = raw.transpose(1, 2)
         centre, half = raw[..., :2], raw[..., 2:4] / 2
-        scores = raw[..., 4] * raw[..., 5 + self.person] if self.objectness else raw[..., 4 + self.person]
+        first = 5 if self.objectness else 4
+        scores = raw.index_select(2, first + self.classes).amax(2)
+        if self.objectness:
+            scores = scores * raw[..., 4]
         return best_rows(torch.cat([centre - half, centre + half], 2), scores, self.height, self.width)
 
 
 def opened(network: "Network", checkpoint: Path, config: Path | None) -> Opened:
     """The export in `checkpoint`, whose layout is the network's size."""
-    exported = load(checkpoint, network.size, network.input_size, network.class_index)
-    decode = Decode(network.size, network.class_index, network.input_size)
+    exported = load(checkpoint, network.size, network.input_size, network.class_indices)
+    decode = Decode(network.size, network.class_indices, network.input_size)
     return Opened(exported, decode, (0.0,) * 3, (255.0,) * 3, exported.dtype, exported.chunk)
 
 
 FAMILY = Family(
-    outputs={"detector": lambda network: Decode(network.size, network.class_index, network.input_size)},
+    outputs={"detector": lambda network: Decode(network.size, network.class_indices, network.input_size)},
     open=opened,
     input_size=(640, 640),
-    options=("class_index",),
+    options=("class_indices",),
 )

@@ -70,7 +70,7 @@ def contract(network: Network, module: nn.Module, precision: str = "fp32", flip_
         if network.record.labels is None or network.labels is None:
             raise InputError(f"{network.name}: a flip test is for pose and parts networks")
         module = family.flip(module, network.record.labels(network.labels).mirrored)
-    normalise = Normalise(dtype=DTYPES[precision])
+    normalise = Normalise(family.mean, family.std, DTYPES[precision])
     output = family.outputs[network.task](network)
     if network.task == "detector":
         return DetectorContract(module, output, normalise)

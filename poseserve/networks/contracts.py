@@ -8,10 +8,8 @@ many people the batch holds, and writes into none of its inputs.
 import torch
 from torch import Tensor, nn
 
-from poseserve.families.family import Opened
+from poseserve.families.family import IMAGENET_MEAN, IMAGENET_STD, Opened
 from poseserve.networks.batch_sizes import CPU_ROWS, GPU_ROWS
-
-IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 class Normalise(nn.Module):
@@ -37,7 +35,7 @@ class Normalise(nn.Module):
 
 
 class DetectorContract(nn.Module):
-    """u8 [B, 640, 640, 3] -> f32 [B, 100, 5]; `decode` turns the network's raw output into those rows."""
+    """u8 [B, H, W, 3] -> f32 [B, 100, 5]; `decode` turns the network's raw output into those rows."""
 
     def __init__(
         self, network: nn.Module, decode: nn.Module, normalise: nn.Module | None = None, chunk: int = 4

@@ -23,8 +23,11 @@ def own_network(
     keypoints: str | None = None,
     classes: str | None = None,
     trained_on: str | None = None,
-    class_index: int | None = None,
+    class_indices: tuple[int, ...] | None = None,
     input_size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    score_threshold: float | None = None,
+    crop_filter: str | None = None,
 ) -> tuple[Network, dict[str, Any] | None]:
     """The network, and the table of its keypoint set where that is one's own too.
 
@@ -52,22 +55,28 @@ def own_network(
                 raise ValueError(f"not a list where one is due: {error}") from error
     if TASKS[task].labels is not None and labels is None:
         raise InputError(f"a {task} network needs --{TASKS[task].options[0]}")
-    network = replace(_model(family, task, size), name=name, labels=labels, checkpoint=None, published="")
+    if families()[family].as_is and (task == "features") != (channels is not None):
+        raise InputError(f"--channels N says what a feature map holds: family {family} needs it for features alone")
+    model = _model(family, task, size, labels, input_size)
+    network = replace(model, name=name, labels=labels, checkpoint=None, published="")
     given: dict[str, Any] = {
         "size": size,
         "trained_on": trained_on,
-        "class_index": class_index,
-        "input_size": input_size,
+        "class_indices": class_indices,
+        "channels": channels,
+        "score_threshold": score_threshold,
+        "crop_filter": crop_filter,
     }
     return replace(network, **{field: value for field, value in given.items() if value is not None}), table
 
 
-def _model(family: str, task: str, size: str | None) -> Network:
+def _model(family: str, task: str, size: str | None, labels: str | None, input_size: tuple[int, int] | None) -> Network:
     """The network of the catalogue that the own one takes after: of its family and task, and of its size if there
     is."""
     kin = [network for network in CATALOGUE.values() if (network.family, network.task) == (family, task)]
     if kin:
-        return replace(next((network for network in kin if network.size == size), kin[0]), size=size or "")
-    input_size = families()[family].input_size
-    assert input_size is not None, f"family {family} has no networks in the catalogue and names no input size"
-    return Network("any", task, input_size, family=family)
+        like = next((network for network in kin if network.size == size), kin[0])
+        return replace(like, size=size or "", input_size=input_size or like.input_size)
+    if (input_size := input_size or families()[family].input_size) is None:
+        raise InputError(f"a network of family {family} needs --input-size HxW")
+    return Network("any", task, input_size, labels, family=family)

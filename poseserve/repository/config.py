@@ -14,15 +14,14 @@ import numpy as np
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from poseclient.keypoints import keypoint_set
-from poseserve.defaults import CROP_SCALE, MAX_PIXELS, MAX_SIDE, NMS_IOU, SCORE_THRESHOLD
+from poseserve.defaults import CROP_SCALE, MAX_PIXELS, MAX_SIDE, NMS_IOU, OKS_NMS
 from poseserve.deployment import FORMATS, Deployment
 from poseserve.networks.batch_sizes import CPU_ROWS, GPU_ROWS, map_rows
 from poseserve.repository import tensors as t
 from poseserve.repository.ensembles import Ensemble, ensembles, merged
 from poseserve.repository.folders import PREPROCESS, is_checkout, make_readable
 from poseserve.repository.installed import STATE, STEPS, Installed, Repository
-from poseserve.tasks import TASKS, TensorSpec
+from poseserve.tasks import DETECTIONS, TASKS, TensorSpec
 
 PLATFORMS = {
     "torchscript": ("pytorch_libtorch", "pytorch"),
@@ -57,15 +56,13 @@ def _parameters(**values: object) -> dict[str, pb.ModelParameter]:
 def network_config(installed: Installed) -> pb.ModelConfig:
     """A network on the PyTorch or ONNX Runtime backend; Triton merges the rows of concurrent requests."""
     network, deployment = installed.network, installed.deployment
-    height, width = network.input_size
-    image, region = TensorSpec("INPUT__0", "UINT8", (height, width, 3)), TensorSpec("INPUT__1", "FP32", (4,))
-    inputs = [image, region] if network.record.takes_regions else [image]
+    inputs = network.record.inputs(network)
     warmup = pb.ModelWarmup(name="one", batch_size=1, count=2)
     for tensor in inputs:
         sample = warmup.inputs[tensor.name]
         sample.data_type = f"TYPE_{tensor.dtype}"
         sample.dims.extend(tensor.shape)
-        if tensor is region:  # zeros or noise may be a region without area, which warms nothing up
+        if tensor.name == "INPUT__1":  # zeros or noise may be a region without area, which warms nothing up
             sample.input_data_file = WARMUP_REGION
         else:
             sample.zero_data = True
@@ -126,8 +123,12 @@ def _step(
 
 def step_configs(repository: Repository) -> list[pb.ModelConfig]:
     """The Python steps before and after the networks; they make an output for every input size in use."""
+    detectors = [i.network for i in repository.of_task("detector")]
+    seen = sorted({detector.input_size for detector in detectors})
+    detections = [t.detections(threshold) for threshold in sorted({d.score_threshold for d in detectors})]
     people = [*repository.of_task("pose"), *repository.of_task("parts")]
     cut = sorted({i.network.input_size for i in people})
+    crops = [t.crops(*pair) for pair in sorted({(i.network.input_size, i.network.crop_filter) for i in people})]
     most = {size: min(i.max_batch_size for i in people if i.network.input_size == size) for size in cut}
     whole = {
         (i.network.input_size, i.network.resize_mode)
@@ -142,36 +143,32 @@ def step_configs(repository: Repository) -> list[pb.ModelConfig]:
         labels = dict.fromkeys(i.network.labels for i in repository.of_task(task))
         return [t.of_set(answer, name) for name in labels]
 
-    sigmas: dict[int, object] = {}
-    for installed in repository.of_task("pose"):  # of sets with as many keypoints the first one's will do for all
-        keypoints = keypoint_set(str(installed.network.labels))
-        if keypoints.oks_sigmas:
-            sigmas.setdefault(len(keypoints.names), keypoints.oks_sigmas)
     steps = [
         _step(
             "decode_image",
             _inputs(t.IMAGE),
-            _outputs(t.PIXELS, t.LETTERBOX, t.SCALE, t.SIZE),
+            _outputs(t.PIXELS, t.SIZE, *(make(size) for size in seen for make in (t.letterbox, t.scale))),
             max_pixels=MAX_PIXELS,
             max_side=MAX_SIDE,
         ),
         _step(
             "crop_people",
             _inputs(
-                *(t.PIXELS, t.SIZE, t.DETECTED, t.SCALE, t.BOXES),
-                optional=("PIXELS", "SIZE", "DETECTIONS", "SCALE", "BOXES"),
+                *(t.PIXELS, t.SIZE, *detections, t.SCALE, t.BOXES),
+                optional=("PIXELS", "SIZE", *(tensor.name for tensor in detections), "SCALE", "BOXES"),
             ),
-            _outputs(*(make(size) for size in cut for make in (t.crops, t.regions)), *FOUND),
-            score_threshold=SCORE_THRESHOLD,
+            _outputs(*crops, *(t.regions(size) for size in cut), *FOUND),
+            detections=DETECTIONS,
             nms_iou=NMS_IOU,
             crop_scale=CROP_SCALE,
             max_people=json.dumps({f"{height}x{width}": rows for (height, width), rows in most.items()}),
         ),
         _step(
             "collect_people",
-            _inputs(t.BOXES, t.SCORES, t.REGIONS, t.POSES),
-            _outputs(t.BOXES, t.SCORES, t.KEYPOINTS, t.POSE_SCORES, t.KEPT_INDICES, *sets("pose", t.KEYPOINT_SET)),
-            oks_sigmas=json.dumps(sigmas),
+            _inputs(*FOUND, t.REGIONS, t.POSES, optional=("SCORES", "PEOPLE_FOUND")),
+            _outputs(*FOUND, t.KEYPOINTS, t.POSE_SCORES, t.KEPT_INDICES, *sets("pose", t.KEYPOINT_SET)),
+            oks_nms=OKS_NMS,
+            oks_sigmas=json.dumps(repository.oks_sigmas),
         ),
         _step(
             "resize_image",

@@ -53,28 +53,40 @@ def merged(steps: Sequence[Step], outputs: Sequence[TensorSpec]) -> list[Step]:
 
 
 # Inputs of `crop_people` that say who is in the image.
-DETECTED_PEOPLE = same("PIXELS", "DETECTIONS", "SCALE")
 PEOPLE_IN_BOXES = same("PIXELS", "BOXES")
 WHOLE_IMAGE = same("PIXELS")
 
 
+def _detections(detector: Network) -> dict[str, str]:
+    """The third such: beside the image, what this detector says, by the names that `crop_people` has for it."""
+    return {t.detections(detector.score_threshold).name: "DETECTIONS", "SCALE": t.scale(detector.input_size).name}
+
+
+def _detected_people(detector: Network) -> dict[str, str]:
+    return {**same("PIXELS"), **_detections(detector)}
+
+
 def _detected(detector: Network) -> list[Step]:
+    letterbox, scale = t.letterbox(detector.input_size).name, t.scale(detector.input_size).name
     return [
-        Step("decode_image", same("IMAGE"), same("PIXELS", "LETTERBOX", "SCALE")),
-        Step(detector.name, {"INPUT__0": "LETTERBOX"}, {"OUTPUT__0": "DETECTIONS"}),
+        Step("decode_image", same("IMAGE"), same("PIXELS", letterbox, scale)),
+        Step(detector.name, {"INPUT__0": letterbox}, {"OUTPUT__0": "DETECTIONS"}),
     ]
 
 
 def _keypoints(pose: Network, people: Mapping[str, str]) -> list[Step]:
     """people: one of the three above."""
-    crops, regions = t.crops(pose.input_size).name, t.regions(pose.input_size).name
-    cropped = {**same(crops, regions), "SCORES": "CANDIDATE_SCORES"}
-    boxes, given = "BOXES", same("KEYPOINTS", "POSE_SCORES", "KEPT_INDICES")
-    if people != PEOPLE_IN_BOXES:  # the boxes are the server's to tell
-        boxes = cropped["BOXES"] = "CANDIDATES"
-        given |= same("BOXES", "SCORES")
+    crops, regions = t.crops(pose.input_size, pose.crop_filter).name, t.regions(pose.input_size).name
+    cropped, collected = same(crops, regions), {"REGIONS": regions, "POSES": "POSES"}
+    given = same("KEYPOINTS", "POSE_SCORES", "KEPT_INDICES")
+    if people == PEOPLE_IN_BOXES:
+        collected |= same("BOXES")
+    else:  # who is there, is the server's to tell
+        candidates = {"BOXES": "CANDIDATES", "SCORES": "CANDIDATE_SCORES", "PEOPLE_FOUND": "CANDIDATES_FOUND"}
+        cropped |= candidates
+        collected |= candidates
+        given |= same(*candidates)
     given[t.of_set(t.KEYPOINT_SET, pose.labels).name] = t.KEYPOINT_SET.name
-    collected = {"BOXES": boxes, "SCORES": "CANDIDATE_SCORES", "REGIONS": regions, "POSES": "POSES"}
     return [
         Step("crop_people", people, cropped),
         Step(pose.name, {"INPUT__0": crops, "INPUT__1": regions}, {"OUTPUT__0": "POSES"}),
@@ -84,11 +96,11 @@ def _keypoints(pose: Network, people: Mapping[str, str]) -> list[Step]:
 
 def _masks_of_people(detector: Network, parts: Network, kept: Mapping[str, str]) -> list[Step]:
     """kept: KEPT_INDICES, where the pose network has a say in who is there."""
-    crops, regions = t.crops(parts.input_size).name, t.regions(parts.input_size).name
+    crops, regions = t.crops(parts.input_size, parts.crop_filter).name, t.regions(parts.input_size).name
     return [
         *_detected(detector),
         Step("decode_image", same("IMAGE"), same("SIZE")),
-        Step("crop_people", DETECTED_PEOPLE, same(crops, regions)),
+        Step("crop_people", _detected_people(detector), same(crops, regions)),
         Step(parts.name, {"INPUT__0": crops}, {"OUTPUT__0": "PARTS"}),
         Step(
             "paste_masks",
@@ -144,7 +156,8 @@ def _labels(installed: Installed) -> dict[str, str]:
 def _detector_ensembles(repository: Repository, installed: Installed, suffix: str) -> list[Ensemble]:
     """Nobody is cut out: of the image `crop_people` gets the size alone."""
     size = Step("decode_image", same("IMAGE"), same("SIZE"))
-    people = Step("crop_people", same("SIZE", "DETECTIONS", "SCALE"), same("BOXES", "SCORES", "PEOPLE_FOUND"))
+    inputs = {**same("SIZE"), **_detections(installed.network)}
+    people = Step("crop_people", inputs, same("BOXES", "SCORES", "PEOPLE_FOUND"))
     steps = [*_detected(installed.network), size, people]
     return [Ensemble(f"detect{suffix}", [t.IMAGE], [t.BOXES, t.SCORES, t.PEOPLE_FOUND], steps)]
 
@@ -154,8 +167,8 @@ def _pose_ensembles(repository: Repository, installed: Installed, suffix: str) -
     pose, labels = installed.network, _labels(installed)
     keypoints = [TensorSpec("KEYPOINTS", "FP32", (-1, pose.outputs, 3)), t.POSE_SCORES, t.KEYPOINT_SET]
     decode = Step("decode_image", same("IMAGE"), same("PIXELS"))
-    count = Step("crop_people", DETECTED_PEOPLE, same("PEOPLE_FOUND"))
-    detected = [*_detected(repository.detector_of(installed)), count, *_keypoints(pose, DETECTED_PEOPLE)]
+    detector = repository.detector_of(installed)
+    detected = [*_detected(detector), *_keypoints(pose, _detected_people(detector))]
     in_boxes, in_image = ([decode, *_keypoints(pose, people)] for people in (PEOPLE_IN_BOXES, WHOLE_IMAGE))
     found = [t.BOXES, t.SCORES, *keypoints, t.PEOPLE_FOUND]
     return [

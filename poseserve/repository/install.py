@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from poseserve.deployment import FORMATS, INSTALL
 from poseserve.errors import InputError
+from poseserve.export.as_is import take
 from poseserve.export.torchscript import export
 from poseserve.networks import build
 from poseserve.repository.config import model_names, write_configs
@@ -26,46 +27,85 @@ def add(
     repository: Repository,
     installed: Installed,
     checkpoint: Path,
-    config: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Repository:
-    """Load the checkpoint strictly, export the network in its contract, compare, then install it and its ensembles.
+    """`add_all` of one network."""
+    return add_all(repository, [(installed, checkpoint)], say=say)
 
-    Returns the repository with it. Raises CheckpointError, DiskFullError, ExportError or ValueError, and then nothing
-    has changed.
+
+def add_all(
+    repository: Repository,
+    additions: Sequence[tuple[Installed, Path]],
+    as_defaults: bool = False,
+    say: Callable[[str], None] = print,
+) -> Repository:
+    """Load each checkpoint strictly, export the network in its contract, compare, then install all and their ensembles.
+
+    as_defaults: let the plain ensembles of each network's task mean it. Returns the repository with them. Raises
+    CheckpointError, DiskFullError, ExportError or ValueError, and then nothing has changed.
     """
-    network = installed.network
-    installed = replace(installed, checkpoint=str(checkpoint.absolute()))
-    wanted = repository.with_network(installed)
+    wanted = repository
+    for installed, checkpoint in additions:
+        wanted = wanted.with_network(replace(installed, checkpoint=str(checkpoint.absolute())))
+        if as_defaults:
+            wanted = wanted.with_default(installed.network.task, installed.network.name)
     _refuse_shared_names(wanted)
-    deployment = installed.deployment
+    # On the same file system, so that a finished folder appears at once, but where Triton does not look.
+    with tempfile.TemporaryDirectory(prefix=".poseserve-", dir=repository.root) as staging:
+        new, replaced = Path(staging) / "new", Path(staging) / "replaced"
+        for installed, checkpoint in additions:
+            write_model(installed, checkpoint, new / installed.network.name, say)
+        replaced.mkdir()
+        _exchange(repository, wanted, new, replaced)
+    return wanted
+
+
+def write_model(installed: Installed, checkpoint: Path, folder: Path, say: Callable[[str], None]) -> Path:
+    """Write the file that Triton serves into the version folder below `folder`; its path. Raises as `add_all` does."""
+    network, deployment = installed.network, installed.deployment
+    file = folder / "1" / FORMATS[deployment.format]
+    if build.family_of(network).as_is:
+        seconds = take(network, checkpoint, deployment, installed.max_batch_size, file)
+        done = f"{checkpoint.name} keeps the contract of a {network.task} network"
+    else:
+        seconds = _export(installed, checkpoint, file, say)
+        done = "exported and compared with the network itself"
+    megabytes = sum(part.stat().st_size for part in file.parent.iterdir()) / 1e6
+    say(f"{done}: {megabytes:,.1f} MB, loaded in {seconds:.1f} s")
+    return file
+
+
+def _export(installed: Installed, checkpoint: Path, file: Path, say: Callable[[str], None]) -> float:
+    """From weights to the file; the seconds that loading it took."""
+    network, deployment = installed.network, installed.deployment
+    config = Path(installed.config) if installed.config else None
     contract = build.load(network, checkpoint, deployment, config)
     if millions := sum(p.numel() for p in contract.parameters()) / 1e6:  # an ONNX export brings none
         say(f"{checkpoint.name}: {millions:,.1f} million parameters fit {network.name}")
-    models = repository.folders[0]
     # At once, because torch ends the whole process when its file cannot be written to the end.
     weights = sum(tensor.numel() * tensor.element_size() for tensor in contract.state_dict().values())
-    check_space(models / network.name, weights + GRAPH_BYTES)
-    # On the same file system, so that the finished folder appears at once, but where Triton does not look.
-    with tempfile.TemporaryDirectory(prefix=".poseserve-", dir=repository.root) as staging:
-        folder = Path(staging) / network.name
-        file = folder / "1" / FORMATS[deployment.format]
-        seconds = exporter(deployment.format)(contract, build.example(network), file)
-        megabytes = sum(file.stat().st_size for file in (folder / "1").iterdir()) / 1e6
-        say(f"exported and compared with the network itself: {megabytes:,.1f} MB, loaded in {seconds:.1f} s")
-        replaced = Path(staging) / "replaced"
-        if (models / network.name).exists():
-            (models / network.name).rename(replaced)
-        try:
-            folder.rename(models / network.name)
-            write_configs(wanted)
-        except BaseException:
-            shutil.rmtree(models / network.name, ignore_errors=True)
-            if replaced.exists():
-                replaced.rename(models / network.name)
-            write_configs(repository)
-            raise
-    return wanted
+    check_space(file.parents[1], weights + GRAPH_BYTES)
+    return exporter(deployment.format)(contract, build.example(network), file)
+
+
+def _exchange(repository: Repository, wanted: Repository, new: Path, replaced: Path) -> None:
+    """Move the folders in `new` among those of the networks, what they replace into `replaced`, and write the
+    configurations of `wanted`; or leave all as `repository` says."""
+    models, moved = repository.folders[0], []
+    try:
+        for folder in sorted(new.iterdir()):
+            if (models / folder.name).exists():
+                (models / folder.name).rename(replaced / folder.name)
+            folder.rename(models / folder.name)
+            moved.append(models / folder.name)
+        write_configs(wanted)
+    except BaseException:
+        for path in moved:
+            shutil.rmtree(path, ignore_errors=True)
+        for folder in replaced.iterdir():
+            folder.rename(models / folder.name)
+        write_configs(repository)
+        raise
 
 
 def _refuse_shared_names(repository: Repository) -> None:

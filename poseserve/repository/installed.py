@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from poseclient.keypoints import add_keypoint_set
+from poseclient.keypoints import add_keypoint_set, keypoint_set
 from poseserve.catalogue import CATALOGUE, Network
 from poseserve.deployment import FORMATS, MAX_INSTANCES, Deployment
 from poseserve.errors import InputError, did_you_mean
@@ -32,12 +32,13 @@ STEPS = {  # of `preprocess/`, and how many processes of each there are unless n
 @dataclass(frozen=True)
 class Installed:
     """keypoint_table: the user's own keypoint set, None for those of `poseclient`. checkpoint: path of the file that it
-    was made from, empty where that is not known."""
+    was made from, empty where that is not known; config: of the configuration of an mmdet detector."""
 
     network: Network
     deployment: Deployment = field(default_factory=Deployment)
     keypoint_table: dict[str, Any] | None = None
     checkpoint: str = ""
+    config: str = ""
 
     @property
     def max_batch_size(self) -> int:
@@ -85,6 +86,16 @@ class Repository:
     def detector_of(self, installed: Installed) -> Network:
         """The detector that finds what this network looks at: its own, or the default."""
         return self.networks[installed.deployment.detector or self.defaults["detector"]].network
+
+    @property
+    def oks_sigmas(self) -> dict[int, tuple[float, ...]]:
+        """Number of keypoints -> sigmas of OKS: of sets with as many keypoints the first one's will do for all."""
+        sigmas: dict[int, tuple[float, ...]] = {}
+        for installed in self.of_task("pose"):
+            keypoints = keypoint_set(str(installed.network.labels))
+            if keypoints.oks_sigmas:
+                sigmas.setdefault(len(keypoints.names), keypoints.oks_sigmas)
+        return sigmas
 
     def model_file(self, name: str) -> Path:
         """The file that Triton serves for the network `name`."""
@@ -181,9 +192,7 @@ def _entry(installed: Installed) -> dict[str, Any]:
         entry["network"] = {k: v for k, v in asdict(installed.network).items() if k != "checkpoint"}
     if installed.keypoint_table is not None:
         entry["keypoint_table"] = installed.keypoint_table
-    if installed.checkpoint:
-        entry["checkpoint"] = installed.checkpoint
-    return entry
+    return entry | {name: path for name in ("checkpoint", "config") if (path := getattr(installed, name))}
 
 
 def _installed(name: str, entry: dict[str, Any]) -> Installed:
@@ -191,11 +200,13 @@ def _installed(name: str, entry: dict[str, Any]) -> Installed:
     if table is not None:
         add_keypoint_set(entry["network"]["labels"], table)
     if "network" in entry:
-        network = Network(**{**entry["network"], "input_size": tuple(entry["network"]["input_size"])})
+        # JSON has lists where the record has tuples.
+        described: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry["network"].items()}
+        network = Network(**described)
     elif name in CATALOGUE:
         network = CATALOGUE[name]
     else:
         raise InputError(f"{name} is neither in the catalogue nor described here")
     options = entry.get("deployment", {})
     deployment = Deployment(**{**options, "gpus": tuple(options.get("gpus", ()))})
-    return Installed(network, deployment, table, entry.get("checkpoint", ""))
+    return Installed(network, deployment, table, entry.get("checkpoint", ""), entry.get("config", ""))

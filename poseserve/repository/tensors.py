@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from poseserve.tasks import DETECTIONS, TensorSpec
 
-LETTERBOX_SIDE = 640  # of what every detector sees
-
 IMAGE = TensorSpec("IMAGE", "STRING", (1,))
 PIXELS = TensorSpec("PIXELS", "UINT8", (-1, -1, 3))
-LETTERBOX = TensorSpec("LETTERBOX", "UINT8", (LETTERBOX_SIDE, LETTERBOX_SIDE, 3))
 SCALE = TensorSpec("SCALE", "FP32", (2,))
 SIZE = TensorSpec("SIZE", "INT32", (2,))
-DETECTED = TensorSpec("DETECTIONS", "FP32", (DETECTIONS, 5))
 BOUNDS = TensorSpec("BOUNDS", "INT32", (1, 4))
 BOXES = TensorSpec("BOXES", "FP32", (-1, 4))
 SCORES = TensorSpec("SCORES", "FP32", (-1,))
@@ -31,6 +27,8 @@ FEATURE_MAP = TensorSpec("FEATURE_MAP", "FP16", (-1, -1, -1, -1))
 FEATURES = TensorSpec("FEATURES", "FP16", (-1, -1, -1))
 POOLED = TensorSpec("POOLED", "FP32", (-1,))
 
+# Crop filter of a network -> what `crop_people` calls the crops that it makes.
+CROPS = {"bilinear": "CROPS", "area": "CROPS_AREA"}
 # Resize mode of a network -> what `resize_image` calls the image that it makes.
 RESIZED = {"stretch": "RESIZED", "average": "AVERAGED", "pad": "PADDED"}
 
@@ -40,10 +38,30 @@ def of_set(answer: TensorSpec, labels: str | None) -> TensorSpec:
     return TensorSpec(f"{answer.name}_{labels}", answer.dtype, answer.shape)
 
 
-def crops(input_size: tuple[int, int]) -> TensorSpec:
-    """What `crop_people` makes for networks of that input size that see one person."""
+def letterbox(input_size: tuple[int, int]) -> TensorSpec:
+    """What `decode_image` makes for detectors of that input size."""
     height, width = input_size
-    return TensorSpec(f"CROPS_{height}x{width}", "UINT8", (-1, height, width, 3))
+    return TensorSpec(f"LETTERBOX_{height}x{width}", "UINT8", (height, width, 3))
+
+
+def scale(input_size: tuple[int, int]) -> TensorSpec:
+    """From the image to that letterbox."""
+    height, width = input_size
+    return TensorSpec(f"SCALE_{height}x{width}", SCALE.dtype, SCALE.shape)
+
+
+def detections(score_threshold: float) -> TensorSpec:
+    """What `crop_people` calls the rows of a detector with that threshold.
+
+    The name says the threshold, because the step serves all ensembles and an ensemble can give it no constant.
+    """
+    return TensorSpec(f"DETECTIONS_ABOVE_{score_threshold}", "FP32", (DETECTIONS, 5))
+
+
+def crops(input_size: tuple[int, int], crop_filter: str) -> TensorSpec:
+    """What `crop_people` makes for networks of that input size and crop filter that see one person."""
+    height, width = input_size
+    return TensorSpec(f"{CROPS[crop_filter]}_{height}x{width}", "UINT8", (-1, height, width, 3))
 
 
 def regions(input_size: tuple[int, int]) -> TensorSpec:

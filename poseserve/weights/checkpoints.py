@@ -15,10 +15,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from poseserve.errors import CheckpointError
+from poseserve.weights import tfjs
 
 ACCEPTED = (
-    "accepted are PyTorch checkpoints (.pth, .pt, .bin), safetensors, TorchScript and torch.export archives (.pt2) "
-    "and the ONNX files of ViTPose"
+    "accepted are PyTorch checkpoints (.pth, .pt, .bin), safetensors, TorchScript and torch.export archives (.pt2), "
+    "the ONNX files of ViTPose and the graph models of TensorFlow.js (.json, the .bin beside it)"
 )
 NAMES_SHOWN = 3
 
@@ -40,9 +41,9 @@ def read(path: Path) -> dict[str, Tensor]:
     """The state dict of a checkpoint: name -> CPU tensor, shapes and dtypes as in the file.
 
     The container is recognised by its content: a PyTorch pickle (a dict of tensors, bare or under `state_dict` or
-    `model`), safetensors, a TorchScript or torch.export archive, or an ONNX file that torch's first exporter wrote of
-    ViTPose. Objects of classes that no checkpoint needs come out empty, whatever their pickle asks for. A leading
-    `module.` of a name is dropped. Raises CheckpointError.
+    `model`), safetensors, a TorchScript or torch.export archive, an ONNX file that torch's first exporter wrote of
+    ViTPose, or a graph model of TensorFlow.js (tfjs.py). Objects of classes that no checkpoint needs come out empty,
+    whatever their pickle asks for. A leading `module.` of a name is dropped. Raises CheckpointError.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file; get it with `poseserve fetch`")
@@ -76,6 +77,8 @@ def _reader(path: Path) -> Callable[[Path], Mapping[str, Any]]:
         return _archive_reader(path)
     if head.startswith(b"\x80"):  # a pickle, as torch wrote before version 1.6
         return _read_pickle
+    if head.lstrip().startswith(b"{") and b"\0" not in head:
+        return tfjs.read
     if head[8:9] == b"{":  # the JSON header follows its length in eight bytes
         return load_file
     if head.startswith(b"\x08"):  # the version, first field of an ONNX model

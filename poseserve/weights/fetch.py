@@ -110,13 +110,17 @@ def _check(path: Path, size: int | None, sha256: str | None) -> None:
     """FetchError, and the file removed, when its size in bytes or its SHA-256 is another; None is not compared."""
     if size is not None and _bytes(path) != size:
         _refuse(path, f"{_bytes(path):,} bytes, must be {size:,}")
-    if sha256 is not None:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-        if not digest.hexdigest().startswith(sha256.lower()):
-            _refuse(path, f"SHA-256 {digest.hexdigest()}, must be {sha256}")
+    if sha256 is not None and not (found := digest(path)).startswith(sha256.lower()):
+        _refuse(path, f"SHA-256 {found}, must be {sha256}")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    sha256 = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            sha256.update(chunk)
+    return sha256.hexdigest()
 
 
 def _refuse(path: Path, difference: str) -> NoReturn:
@@ -125,27 +129,30 @@ def _refuse(path: Path, difference: str) -> NoReturn:
     raise FetchError(f"{path.name} is not the expected file ({difference}); it was removed, fetch it again")
 
 
-def accept_licence(name: str, licence: Licence, accepted: bool) -> None:
-    """Show the licence of the weights `name` and return once it is accepted: by `accepted`, or at the terminal.
+def accept_licence(names: Sequence[str], licence: Licence, accepted: bool) -> None:
+    """Show the licence that the weights of all `names` have and return once it is accepted: by `accepted`, or at the
+    terminal.
 
     The answer is remembered in `licences.json` of the cache folder, and asked for again when the licence changes.
     Raises LicenceError.
     """
     record = cache_folder() / "licences.json"
     answers = json.loads(record.read_text()) if record.exists() else {}
-    if answers.get(name) == licence.name:
+    asked = [name for name in names if answers.get(name) != licence.name]
+    if not asked:
         return
-    print(f"The weights of {name} are under {licence.name} ({licence.allows}):\n{licence.url}")
+    weights = ", ".join(asked)
+    print(f"The weights of {weights} are under {licence.name} ({licence.allows}):\n{licence.url}")
     if not accepted:
         if not sys.stdin.isatty():
             raise LicenceError(
-                f"the licence of {name}, {licence.name}, is not accepted yet: read {licence.url}, then pass "
+                f"the licence of {weights}, {licence.name}, is not accepted yet: read {licence.url}, then pass "
                 "--accept-licence"
             )
         if input("Do you accept it? [y/N] ").strip().lower() not in ("y", "yes"):
-            raise LicenceError(f"the licence of {name} was not accepted: nothing was fetched")
+            raise LicenceError(f"the licence of {weights} was not accepted: nothing was fetched")
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(answers | {name: licence.name}, indent=2) + "\n")
+    record.write_text(json.dumps(answers | dict.fromkeys(asked, licence.name), indent=2) + "\n")
 
 
 def cache_folder() -> Path:

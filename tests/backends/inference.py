@@ -24,6 +24,12 @@ def seen_together(client: InferenceServerClient, model: str, name: str, output: 
     return [answer.as_numpy(output)[:, 0].tolist() for answer in concurrently(client, model, requests)]
 
 
+def counts(client: InferenceServerClient, model: str) -> tuple[int, int]:
+    """Rows and executions of a model."""
+    statistics = client.get_inference_statistics(model).model_stats[0]
+    return statistics.inference_count, statistics.execution_count
+
+
 def concurrently(client: InferenceServerClient, model: str, requests: list[dict[str, np.ndarray]]) -> list:
     """Send all requests at once; each one's result, or its error."""
     answers: list = [None] * len(requests)

@@ -12,7 +12,7 @@ import openvino
 import pytest
 import torch
 from torch import nn
-from tritonclient.grpc import InferenceServerClient, InferRequestedOutput
+from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from poseserve.catalogue import Network
@@ -24,7 +24,8 @@ from poseserve.repository.config import network_files
 from poseserve.repository.installed import Installed
 from poseserve.serving.server import scratch_server
 from tests.backends.graphs import COMPANY, DIFFERENCE, NEGATIVE, OF_DIFFERENCE, Corners, X, Y, copies, write_graph
-from tests.backends.inference import inputs_of, seen_together
+from tests.backends.inference import counts, inputs_of, seen_together
+from tests.eventually import eventually
 
 BATCHES = "max_batch_size: 8 "
 MERGED = BATCHES + "dynamic_batching { preferred_batch_size: 4 max_queue_delay_microseconds: 20000000 } "
@@ -107,15 +108,14 @@ def test_concurrent_requests_are_merged_and_split(served: SimpleNamespace) -> No
     for request, answer in zip(requests, answers, strict=True):
         np.testing.assert_array_equal(answer.as_numpy("d"), request["x"] - request["y"])
         np.testing.assert_array_equal(answer.as_numpy("s"), request["x"] + request["y"])
-    statistics = served.client.get_inference_statistics("merged").model_stats[0]
-    assert (statistics.inference_count, statistics.execution_count) == (4, 1)
+    assert eventually(lambda: counts(served.client, "merged"), (4, 1)) == (4, 1)
 
 
 def test_the_network_sees_the_rows_of_merged_requests_at_once(served: SimpleNamespace) -> None:
     assert seen_together(served.client, "company", "x", "y") == [[4], [4, 4], [4]]
 
 
-def test_every_type_passes_unchanged_and_only_what_is_asked_for(served: SimpleNamespace) -> None:
+def test_every_type_passes_unchanged(served: SimpleNamespace) -> None:
     sent = {name: np.arange(3).astype(dtype) for name, (_, dtype) in TYPES.items()}
     inputs = inputs_of({f"input_{n}": a for n, a in sent.items()})
     result = served.client.infer("types", inputs)
@@ -123,8 +123,6 @@ def test_every_type_passes_unchanged_and_only_what_is_asked_for(served: SimpleNa
         received = result.as_numpy(f"output_{name}")
         assert received.dtype == array.dtype
         np.testing.assert_array_equal(received, array)
-    result = served.client.infer("types", inputs, outputs=[InferRequestedOutput("output_FP16")])
-    assert [output.name for output in result.get_response().outputs] == ["output_FP16"]
 
 
 def test_a_failed_run_is_an_error_and_the_next_request_succeeds(served: SimpleNamespace) -> None:

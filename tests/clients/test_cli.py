@@ -260,7 +260,7 @@ def test_demo_networks_are_said_once(run, folder, capfd):
     assert len(said) == 1
     assert "demo_detector, demo_pose" in said[0]
     assert "rendered people only" in said[0]
-    assert "poseserve add" in said[0]
+    assert "poseserve add --recipe light" in said[0]
 
 
 @pytest.mark.parametrize("protocol_name", ["grpc", "http"])

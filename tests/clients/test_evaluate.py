@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from poseclient import evaluate
-from poseclient.arguments import TASKS
-from poseclient.evaluate import main, percentages
+from poseclient.arguments import TASKS, parser
+from poseclient.evaluate import main, patience, table
+from poseclient.evaluations import EVALUATIONS
 
 BAD_ANNOTATIONS = {
     "no JSON": lambda _: "{",
@@ -51,20 +51,43 @@ def test_a_wrong_command_line_is_exit_code_2(option, tmp_path):
 
 
 def test_the_command_line_has_every_task():
-    assert tuple(evaluate.EVALUATIONS) == TASKS
+    assert tuple(EVALUATIONS) == TASKS
 
 
-def test_figures_are_printed_in_percent():
-    figures = {"body": {"AP_all": 0.5, "AR_all": 1.0}, "left hand": {"AP_all": -1.0, "AR_all": 0.0625}}
-    assert percentages(figures).splitlines() == [
+def test_figures_are_printed_in_percent_and_false_people_counted():
+    figures = {
+        "body": {"AP_all": 0.5, "AR_all": 1.0},
+        "left hand": {"AP_all": -1.0, "AR_all": 0.0625},
+        "boxes": {"AP_small": 0.125},
+        "false people": {"per_image": 0.15, "images": 40.0},
+    }
+    assert table(figures).splitlines() == [
         "              AP_all     AR_all",
         "body            50.0      100.0",
         "left hand          -        6.2",
+        "            AP_small",
+        "boxes           12.5",
+        "false people: 0.15 an image, of 40 images without people",
     ]
+    figures["false people"] = {"per_image": -1.0, "images": 0.0}
+    assert len(table(figures).splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        ([], 60 * 8 * 3),
+        (["--concurrency", "1"], 60 * 3),
+        (["--concurrency", "16", "--max-people", "100"], 60 * 16 * 10),
+        (["--concurrency", "1", "--max-people", "1", "--timeout", "2.5"], 2.5),
+    ],
+)
+def test_a_request_is_waited_for_as_long_as_its_people_and_the_others_may_take(options, seconds):
+    assert patience(parser().parse_args(["evaluate", "--images", "x", *options])) == seconds
 
 
 def test_a_fault_of_the_program_shows_its_traceback(annotations, monkeypatch, tmp_path):
     (tmp_path / "truth.json").write_text(json.dumps(annotations()))
-    monkeypatch.setitem(evaluate.EVALUATIONS, "boxes", None)
+    monkeypatch.setitem(EVALUATIONS, "boxes", None)
     with pytest.raises(TypeError):
         main(["--task", "boxes", "--annotations", str(tmp_path / "truth.json"), "--images", str(tmp_path)])

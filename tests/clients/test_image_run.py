@@ -1,6 +1,5 @@
 """Long runs: they are resumed, stop by themselves or by Ctrl-C, wait for a server, and spoil no other run's files."""
 
-import asyncio
 import json
 import os
 import signal
@@ -12,6 +11,7 @@ import pytest
 
 from poseclient.aio import AsyncPoseClient
 from poseclient.cli import main
+from tests.clients.gate import Gate
 
 IMAGES = 12
 
@@ -127,38 +127,6 @@ def test_failures_in_a_row_end_the_run(run, asked, folder, tmp_path, capsys):
     (folder / "04.png").write_bytes((folder / "02.png").read_bytes())
     assert run("--resume", "--max-failures=3") == 1
     assert answered(tmp_path / "out") == [f"{i:02}.png" for i in range(IMAGES) if i not in (1, 3, 5, 9)]
-
-
-class Gate:
-    """A port that leads to the server while it is open."""
-
-    def __init__(self, server_url):
-        self.target = server_url.split(":")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.listener, self.writers, self.opened = None, [], 0
-
-    @property
-    def is_open(self):
-        return self.listener is not None and self.listener.is_serving()
-
-    async def open(self):
-        self.listener = await asyncio.start_server(self.connect, "127.0.0.1", self.port)
-        self.opened += 1
-
-    def close(self):
-        self.listener.close()
-        for writer in self.writers:
-            writer.transport.abort()
-
-    async def connect(self, reader, writer):
-        server_reader, server_writer = await asyncio.open_connection(*self.target)
-        self.writers += [writer, server_writer]
-        await asyncio.gather(self.pump(reader, server_writer), self.pump(server_reader, writer), return_exceptions=True)
-
-    async def pump(self, reader, writer):
-        while data := await reader.read(65536):
-            writer.write(data)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])

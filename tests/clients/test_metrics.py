@@ -134,6 +134,27 @@ def test_a_result_that_matches_nobody_is_as_large_as_its_body(part, size, expect
     assert figures[part]["AP_all"] == pytest.approx(0.5)
 
 
+def test_people_in_images_without_people_are_counted_but_for_crowds():
+    row = {"category_id": 1, "area": 1}
+    truth = {
+        "images": [{"id": i} for i in (1, 2, 3, 4)],
+        "annotations": [
+            row | {"image_id": 2, "bbox": [10, 20, 100, 50], "iscrowd": 1},
+            row | {"image_id": 3, "bbox": [10, 20, 100, 50], "iscrowd": 1},
+            row | {"image_id": 3, "bbox": [0, 0, 5, 5], "iscrowd": 0},
+            row | {"image_id": 4, "bbox": [0, 0, 5, 5]},
+        ],
+    }
+    crowds = metrics.crowds_without_people(truth)
+    assert {image_id: boxes.tolist() for image_id, boxes in crowds.items()} == {1: [], 2: [[10, 20, 110, 70]]}
+    boxes = np.array([[0, 0, 20, 40], [60, 20, 160, 70], [61, 20, 161, 70], [20, 30, 22, 32]], np.float32)
+    assert metrics.in_crowds(boxes, crowds[2]).tolist() == [False, True, False, True]
+    assert metrics.in_crowds(boxes, crowds[1]).tolist() == [False] * 4
+    assert metrics.in_crowds(boxes[:0], crowds[2]).tolist() == []
+    assert metrics.false_people_figures([0, 3, 0, 0]) == {"false people": {"per_image": 0.75, "images": 4}}
+    assert metrics.false_people_figures([])["false people"]["per_image"] == -1
+
+
 def test_annotations_of_another_keypoint_set_are_refused():
     (annotation,) = dataset(spread(3), FOX)["annotations"]
     with pytest.raises(ValueError, match=r"annotation 1 .*17 .*'keypoints'"):

@@ -64,6 +64,7 @@ def test_what_belonged_to_others_is_nobodys_in_a_selection(three):
     masked = replace(three, instance_ids=instance_ids, mask=instance_ids, pose_scores=three.scores / 2)
     assert masked[[2, 0]].instance_ids.tolist() == [[0, 2, 0, 1]]
     assert masked[[2, 0]].pose_scores.tolist() == masked.pose_scores[[2, 0]].tolist()
+    assert replace(three, track_ids=np.array([7, -1, 9]))[[2, 0]].track_ids.tolist() == [9, 7]
     assert masked[:0].instance_ids.tolist() == [[0, 0, 0, 0]]
     assert masked[[2, 0]].mask is masked.mask
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,8 @@ def posed(n: int = 2) -> PosedPeople:
 
 EXAMPLES = {
     "posed": posed(),
+    "tracked": replace(posed(), track_ids=np.array([3, -1])),
+    "nobody tracked": replace(posed(0), track_ids=np.array([], np.int64)),
     "nobody": posed(0),
     "boxes": People(posed().boxes, posed().scores),
     "nobody's boxes": People(posed(0).boxes, posed(0).scores, image_size=(3, 4)),
@@ -52,6 +55,7 @@ def test_the_dict_explains_itself():
     first = value["people"][0]
     assert first.keys() == {"box", "score", "pose_score", "keypoints"}
     assert first["box"] == posed().boxes[0].tolist()
+    assert EXAMPLES["tracked"].to_dict()["people"][1]["track_id"] == -1
     assert EXAMPLES["no set"].to_dict()["keypoint_names"] == ["keypoint_0", "keypoint_1"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,8 +40,17 @@ def test_detections_and_key_points():
     np.testing.assert_array_equal(key_points.xy, people.keypoints[..., :2])
     np.testing.assert_array_equal(key_points.keypoint_confidence, people.keypoints[..., 2])
     assert detections["class_name"].tolist() == ["person", "person"]
+    assert detections.tracker_id is None
     assert [len(each) for each in posed(0).to_supervision()] == [0, 0]
     assert People(people.boxes, people.scores).to_supervision()[1] is None
+
+
+def test_track_ids_go_along():
+    people = replace(posed(), track_ids=np.array([3, -1]))
+    assert people.to_pandas()["track_id"].tolist() == [3, -1]
+    detections, key_points = people.to_supervision()
+    assert detections.tracker_id.tolist() == [3, -1]
+    assert key_points["tracker_id"].tolist() == [3, -1]
 
 
 @pytest.mark.parametrize("package", ["pandas", "supervision"])

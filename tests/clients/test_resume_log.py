@@ -1,10 +1,11 @@
 """Runs that go on where they were stopped."""
 
+import asyncio
 import tracemalloc
 
 import pytest
 
-from poseclient import InputError
+from poseclient import InputError, RequestError
 from poseclient.resume_log import ResumeLog, send_missing
 
 SETTINGS = {"model": "pose", "oks_nms": None}
@@ -72,7 +73,7 @@ async def test_only_what_is_missing_is_sent_and_failures_stay_missing(tmp_path, 
     for expected in (["a", "bad", "c"], ["bad"]):
         sent.clear()
         with ResumeLog(path, SETTINGS) as log:
-            assert await send_missing(requests, log, concurrency=2, max_failures=9) == 1
+            assert await send_missing(requests, log, concurrency=2, max_failures=9) == {"bad"}
             assert set(log) == {"a", "b", "c"}
         assert sorted(sent) == expected
     assert "bad: no image" in capsys.readouterr().err
@@ -103,8 +104,53 @@ async def test_failures_in_a_row_end_the_run_and_others_do_not(tmp_path, capsys)
         failed = await send_missing({name: request(name) for name in names}, log, concurrency=1, max_failures=3)
         assert list(log) == ["good 1", "good 2"]
     assert sent == names[:-1]
-    assert failed == 7
+    assert failed == {f"bad {i}" for i in range(1, 7)}
     assert "stopped after 3 failures in a row" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("status", ["DEADLINE_EXCEEDED", "UNAVAILABLE", "INTERNAL"])
+async def test_what_a_busy_server_did_not_answer_is_sent_once_more_one_at_a_time(status, tmp_path, capsys):
+    sent, in_flight = [], 0
+
+    def request(name):
+        async def send():
+            nonlocal in_flight
+            sent.append(name)
+            in_flight += 1
+            await asyncio.sleep(0)
+            busy, in_flight = in_flight > 1 and name != "e", in_flight - 1
+            if name == "refused":
+                raise RequestError("no image", "INVALID_ARGUMENT")
+            if busy or name == "never":
+                raise RequestError("too late", status)
+            return name
+
+        return send
+
+    names = ["a", "b", "refused", "never", "e"]
+    with ResumeLog(tmp_path / "answers.jsonl", SETTINGS) as log:
+        requests = {name: request(name) for name in names}
+        refused = await send_missing(requests, log, concurrency=5, max_failures=9)
+        assert set(log) == {"a", "b", "e"}
+    assert refused == {"refused"}
+    assert sent == [*names, "a", "b", "never"]
+    assert capsys.readouterr().err.count("never: too late") == 2
+
+
+async def test_a_server_that_is_gone_is_not_asked_once_more(tmp_path):
+    sent = []
+
+    def request(name):
+        async def send():
+            sent.append(name)
+            raise RequestError("gone", "UNAVAILABLE")
+
+        return send
+
+    with ResumeLog(tmp_path / "answers.jsonl", SETTINGS) as log:
+        requests = {str(i): request(str(i)) for i in range(9)}
+        assert await send_missing(requests, log, concurrency=1, max_failures=3) == set()
+    assert sent == ["0", "1", "2"]
 
 
 def test_answers_stay_in_the_file(tmp_path):

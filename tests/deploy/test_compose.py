@@ -14,6 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from poseserve.repository.folders import PREPROCESS
 from poseserve.serving.server import find_triton
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,8 +90,10 @@ def test_triton_knows_every_option_it_is_given(name: str, known_options: set[str
 @pytest.mark.parametrize("name", TRITONS)
 def test_every_served_repository_is_mounted(name: str) -> None:
     served = {o.partition("=")[2] for o in SERVICES[name]["command"] if o.startswith("--model-repository=")}
-    assert served == {volume.split(":")[1] for volume in SERVICES[name]["volumes"]}
-    assert {Path(folder).name for folder in served} == {"model_repository", "preprocess", "ensemble"}
+    mounts = {target: source for source, target, _ in (volume.split(":") for volume in SERVICES[name]["volumes"])}
+    assert served == set(mounts)
+    assert {Path(source).name for source in mounts.values()} == {"model_repository", "preprocess", "ensemble"}
+    assert all(Path(target).name == Path(source).name for target, source in mounts.items())
 
 
 def test_gpu_and_cpu_services_differ_only_in_the_gpu_and_the_profile() -> None:
@@ -132,7 +135,9 @@ def test_triton_has_the_packages_that_the_steps_import() -> None:
     stage = DOCKERFILE.partition(" AS triton\n")[2].partition("\nFROM ")[0]
     installed, owners = _pins(stage).keys(), packages_distributions()
     found: set[str] = set()
-    for file in (ROOT / "preprocess").glob("*/1/*.py"):
+    files = list(PREPROCESS.glob("*/1/*.py"))
+    assert {file.parents[1].name for file in files} == {path.parent.name for path in PREPROCESS.glob("*/config.pbtxt")}
+    for file in files:
         own = {other.stem for other in file.parent.glob("*.py")}
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -36,7 +36,7 @@ def pose(request: pytest.FixtureRequest) -> list[str | Path]:
 
 @pytest.fixture
 def picture(scene, tmp_path) -> Path:
-    file = tmp_path / "out" / "scene.jpg"
+    file = tmp_path / "out" / "image.jpg"
     file.parent.mkdir()
     file.write_bytes(scene.jpeg)
     return file
@@ -44,7 +44,7 @@ def picture(scene, tmp_path) -> Path:
 
 @pytest.fixture
 def no_picture(tmp_path) -> Path:
-    file = tmp_path / "out" / "scene.jpg"
+    file = tmp_path / "out" / "image.jpg"
     file.parent.mkdir()
     file.write_text("not an image")
     return file
@@ -55,7 +55,7 @@ def run(command: list[str | Path], cwd: Path | None = None) -> subprocess.Comple
 
 
 def run_typed(program: str, server: Server, folder: Path) -> subprocess.CompletedProcess[str]:
-    """A command of examples/README.md, for the server of these tests, in a folder with out/scene.jpg."""
+    """A command of examples/README.md, for the server of these tests, in a folder with out/image.jpg."""
     [command] = [command for command in COMMANDS if command.startswith(f"{program} ")]
     words = shlex.split(command.replace("127.0.0.1:8000", server.http_url).replace("examples/", f"{EXAMPLES}/"))
     return run([sys.executable if program == "python" else program, *words[1:]], folder)

@@ -49,6 +49,9 @@ BAD_IMAGES = {
 }
 
 
+ROWS = "DETECTIONS_ABOVE_0.3"  # of a detector that works at that threshold
+
+
 def resident_bytes(server) -> int:
     return sum(p.memory_info().rss for p in psutil.Process(server.pid).children(recursive=True))
 
@@ -168,16 +171,21 @@ def test_a_wrong_tensor_is_refused(server, scene, api, name, shape, dtype, array
 
 
 @pytest.mark.parametrize(
-    ("image", "output", "message"), [((), "BOXES", "PIXELS are missing"), (("SIZE",), "CROPS_256x192", "need PIXELS")]
+    ("inputs", "output", "message"),
+    [
+        ((ROWS, "SCALE"), "BOXES", "PIXELS are missing"),
+        (("SIZE", ROWS, "SCALE"), "CROPS_256x192", "need PIXELS"),
+        (("SIZE", ROWS), "BOXES", f"the image: {ROWS}; accepted are BOXES, one of {ROWS} and SCALE, or nothing"),
+    ],
 )
-def test_crops_need_pixels(server, image, output, message):
+def test_crops_need_pixels_and_people(server, inputs, output, message):
     values = {
         "SIZE": np.array([480, 640], np.int32),
-        "DETECTIONS": np.zeros((100, 5), np.float32),
+        ROWS: np.zeros((100, 5), np.float32),
         "SCALE": np.ones(2, np.float32),
     }
     tensors = []
-    for name in (*image, "DETECTIONS", "SCALE"):
+    for name in inputs:
         tensors.append(tritonclient.grpc.InferInput(name, values[name].shape, np_to_triton_dtype(values[name].dtype)))
         tensors[-1].set_data_from_numpy(values[name])
     outputs = [tritonclient.grpc.InferRequestedOutput(output)]

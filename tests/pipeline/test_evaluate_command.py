@@ -61,6 +61,20 @@ def test_keypoints_have_the_figures_of_the_demo(evaluate, expected):
     assert {len(row["keypoints"]) for row in results} == {51}
 
 
+def test_one_run_has_the_figures_of_keypoints_and_of_boxes(evaluate, expected, tmp_path, capsys):
+    _, _, alone = evaluate("--task", "boxes", out="boxes")
+    capsys.readouterr()
+    code, _, figures = evaluate()
+    assert code == 0
+    assert figures["boxes"] == pytest.approx(alone["boxes"], abs=0.002)
+    assert figures["boxes"]["AP_50"] == pytest.approx(expected.detection_ap50, abs=0.002)
+    rows = json.loads((tmp_path / "out" / "boxes.json").read_text())
+    assert all(row.keys() == {"image_id", "category_id", "score", "bbox"} for row in rows)
+    said = capsys.readouterr()
+    assert [line.split()[0] for line in said.out.splitlines()][1:4:2] == ["keypoints", "boxes"]
+    assert said.err.count("demo networks (demo_detector, demo_pose)") == 1
+
+
 def test_boxes_have_the_figures_of_the_demo(evaluate, expected):
     code, results, figures = evaluate("--task", "boxes")
     assert code == 0
@@ -95,14 +109,16 @@ def test_boxes_of_the_ground_truth_give_everyone_who_is_labelled(evaluate, datas
     assert figures["keypoints"]["AP_all"] > 0.9
 
 
-def test_more_boxes_than_a_request_takes_and_poses_that_are_alike(evaluate, dataset, tmp_path):
+def test_the_best_30_boxes_of_a_file_count_and_poses_that_are_alike(evaluate, dataset, tmp_path):
     annotations = json.loads((dataset / "person_keypoints.json").read_text())
     box = annotations["annotations"][0]
     rows = [{**{k: box[k] for k in ("image_id", "category_id", "bbox")}, "score": i / 150} for i in range(1, 151)]
     (tmp_path / "boxes.json").write_text(json.dumps(rows))
     code, everyone, _ = evaluate("--detections", tmp_path / "boxes.json")
-    assert (code, len(everyone)) == (0, 150)
-    assert everyone[0]["score"] == pytest.approx(150 * everyone[-1]["score"], rel=1e-3)
+    assert (code, len(everyone)) == (0, 30)
+    assert everyone[0]["score"] == pytest.approx(150 / 121 * everyone[-1]["score"], rel=1e-3)
+    _, more, _ = evaluate("--detections", tmp_path / "boxes.json", "--max-people", 50, out="more")
+    assert len(more) == 50
     code, best, _ = evaluate("--detections", tmp_path / "boxes.json", "--oks-nms", 0.9, out="best")
     assert (code, len(best)) == (0, 1)
     assert best[0]["score"] == pytest.approx(everyone[0]["score"], rel=1e-3)
@@ -114,6 +130,58 @@ def test_the_server_suppresses_poses_that_are_alike(evaluate):
     code, some, _ = evaluate(*doubles, "--oks-nms", 0.5, out="some")
     assert code == 0
     assert 0 < len(some) < len(everyone)
+
+
+def test_the_boxes_of_the_truth_are_sent_in_portions(evaluate, expected):
+    """With at most two people in a request everyone is asked for."""
+    _, everyone, figures = evaluate("--truth-boxes")
+    code, portions, same = evaluate("--truth-boxes", "--max-people", 2, out="portions")
+    assert (code, len(portions)) == (0, len(everyone))
+    assert same["keypoints"]["AP_all"] == pytest.approx(figures["keypoints"]["AP_all"], abs=0.002)
+
+
+def test_results_do_not_depend_on_the_load(evaluate):
+    alone, together = (evaluate("--concurrency", n, "--score-threshold", 0.2, out=f"out{n}") for n in (1, 16))
+    assert alone[0] == together[0] == 0
+    assert len(alone[1]) == len(together[1])
+    for one, other in zip(alone[1], together[1], strict=True):
+        assert one["image_id"] == other["image_id"]
+        assert one["keypoints"] == pytest.approx(other["keypoints"], abs=0.01)
+    for row, values in alone[2].items():
+        assert values == pytest.approx(together[2][row], abs=0.001)
+
+
+def test_without_an_answer_in_time_there_are_no_figures(evaluate, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("poseclient.evaluate.patience", lambda _: 0.004)
+    with pytest.raises(FileNotFoundError):
+        evaluate("--limit", 2)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("did not answer within 0.004 s") == 4  # each is asked for twice
+    assert "no figures, 2 of 2 images have no answer: the same command goes on from here" in said.err
+    monkeypatch.undo()
+    code, _, figures = evaluate("--limit", 2)
+    assert code == 0
+    assert figures["keypoints"]["AP_all"] > 0.7
+
+
+def test_people_that_are_found_where_there_are_none_are_counted(evaluate, change, capsys):
+    """Three images lose their annotations, one of them for a crowd that is the whole image."""
+    _, results, _ = evaluate("--task", "boxes", "--score-threshold", 0.3, out="served")
+    found = {i: sum(row["image_id"] == i for row in results) for i in (2, 3, 4)}
+
+    def forget_people(truth):
+        crowd = {"image_id": 4, "category_id": 1, "bbox": [0, 0, 2000, 2000], "area": 4e6, "iscrowd": 1, "id": 1000}
+        kept = [row for row in truth["annotations"] if row["image_id"] not in found]
+        truth["annotations"] = [*kept, crowd | {"keypoints": [0] * 51, "num_keypoints": 0}]
+
+    change(forget_people)
+    code, _, figures = evaluate("--limit", 4, "--score-threshold", 0.9)  # which is for AP alone
+    assert code == 0
+    counted = found[2] + found[3]
+    assert figures["false people"] == {"per_image": pytest.approx(counted / 3), "images": 3}
+    assert counted > 0
+    assert f"false people: {counted / 3:.2f} an image, of 3 images without people" in capsys.readouterr().out
 
 
 def test_a_run_that_was_stopped_asks_only_for_what_is_missing(evaluate, dataset, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +17,17 @@ from torch.nn import functional as F
 
 from poseclient import PoseClient, add_keypoint_set
 from poseserve.catalogue import Network
+from poseserve.deployment import Deployment
 from poseserve.export.torchscript import export
 from poseserve.families.outputs import Depth, Features, Matting, Normals, Pointmap, UdpHeatmaps
 from poseserve.in_process import InProcess
 from poseserve.networks.build import example
-from poseserve.networks.contracts import IMAGENET_MEAN, IMAGENET_STD, ImageContract, PoseContract
+from poseserve.networks.contracts import IMAGENET_MEAN, IMAGENET_STD, DetectorContract, ImageContract, PoseContract
 from poseserve.repository.config import write_configs
 from poseserve.repository.folders import FOLDERS, ROOT
 from poseserve.repository.installed import Installed, Repository, read_repository
 from poseserve.serving.server import scratch_server
+from poseserve.tasks import DETECTIONS
 
 MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
 SPOTS = {"names": ["red", "green", "blue"]}
@@ -99,6 +102,36 @@ class Premultiplied(Colours):
         return torch.cat([colours, colours[:, :1]], 1)
 
 
+class Rectangles(Colours):
+    """Rows of a detector: where the image is red, green and blue, with the scores 0.9, 0.35 and 0.25."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scores", torch.tensor([0.9, 0.35, 0.25]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        bright = (super().forward(x) > 128).int()
+        ends = [self.ends(bright.amax(axis)) for axis in (2, 3)]  # of columns, of rows
+        (x1, x2), (y1, y2) = ends
+        rows = torch.stack([x1, y1, x2, y2, self.scores.expand_as(x1)], 2)
+        return F.pad(rows, [0, 0, 0, DETECTIONS - 3])
+
+    def ends(self, bright: Tensor) -> tuple[Tensor, Tensor]:
+        return bright.argmax(2).float(), bright.shape[2] - bright.flip(2).argmax(2).float()
+
+
+class Twins(Colours):
+    """Rows of a detector that sees one person twice, in boxes that share half of their area, and another beside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rows = [[20, 0, 220, 300, 0.9], [20, 100, 220, 400, 0.8], [240, 0, 400, 300, 0.7]]
+        self.register_buffer("rows", F.pad(torch.tensor(rows), [0, 0, 0, DETECTIONS - 3]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rows.expand(x.shape[0], -1, -1)
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Repository:
     """The tree's networks, and those above."""
@@ -107,7 +140,11 @@ def repository(tmp_path_factory) -> Repository:
         shutil.copytree(ROOT / name, root / name)
     repository = read_repository(root)
     pose = Network("spots", "pose", (256, 192), add_keypoint_set("spots_3", SPOTS).name)
-    contracts = {
+    small, area = (replace(pose, name=f, input_size=(64, 48), crop_filter=f) for f in ("bilinear", "area"))
+    contracts: dict[Network, nn.Module] = {
+        Network("square", "detector", (416, 416), score_threshold=0.4): DetectorContract(Rectangles(), nn.Identity()),
+        Network("wide", "detector", (320, 512), score_threshold=0.2): DetectorContract(Rectangles(), nn.Identity()),
+        Network("twins", "detector", (416, 416)): DetectorContract(Twins(), nn.Identity()),
         Network("ideal_depth", "depth", FEW): ImageContract(Red(), Depth()),
         Network("ideal_normals", "normals", FEW): ImageContract(Colours(), Normals()),
         Network("ideal_features", "features", SIZE, channels=1024): ImageContract(Quarters(), Features()),
@@ -119,12 +156,13 @@ def repository(tmp_path_factory) -> Repository:
         Network("averaged_matting", "matting", SIZE, resize_mode="average"): ImageContract(Premultiplied(), Matting()),
         Network("padded_aspect", "depth", SIZE, resize_mode="pad"): ImageContract(Aspect(), Depth()),
         Network("stretched_aspect", "depth", SIZE): ImageContract(Aspect(), Depth()),
-        pose: PoseContract(Spots(), UdpHeatmaps(), 3),
+        **{network: PoseContract(Spots(), UdpHeatmaps(), 3) for network in (pose, small, area)},
     }
+    detectors = {pose: "twins", small: "square", area: "square"}
     for network, contract in contracts.items():
         export(contract, example(network), root / "model_repository" / network.name / "1" / "model.pt")
-        table = SPOTS if network is pose else None
-        repository = repository.with_network(Installed(network, keypoint_table=table))
+        detector, table = detectors.get(network, ""), SPOTS if network.task == "pose" else None
+        repository = repository.with_network(Installed(network, Deployment(detector=detector), table))
         if network.name.startswith("ideal"):
             repository = repository.with_default(network.task, network.name)
     write_configs(repository)
@@ -176,6 +214,85 @@ def test_the_whole_image_is_one_box(client, size):
     found = client.pose_of_image(spots(*size, places, sigma=min(size) / 16), model="pose_of_image.spots")
     np.testing.assert_allclose(found.boxes, [[0, 0, size[1], size[0]]])
     np.testing.assert_allclose(found.keypoints[0, :, :2], places, atol=0.05 * max(1, max(size) / 400))
+
+
+def test_a_crop_is_averaged_for_a_network_that_wants_it(client, repository, scene):
+    """Served as in one process: what is shrunk to a twelfth has other colours, and every place is the same."""
+    size = 960, 720
+    places = [(size[1] * u, size[0] * v) for u, v in ((0.4, 0.3), (0.61, 0.52), (0.5, 0.7))]
+    dust = np.random.default_rng(0).integers(0, 25, (*size, 3), dtype=np.uint8)
+    image = cv2.imencode(".png", spots(*size, places, sigma=40)[..., ::-1] + dust)[1].tobytes()
+    averaged, bilinear = (client.pose(image, model=f"pose.{name}", score_threshold=0) for name in ("area", "bilinear"))
+    np.testing.assert_allclose(averaged.keypoints[..., :2], bilinear.keypoints[..., :2], atol=3)
+    for name, served in (("area", averaged), ("bilinear", bilinear)):
+        local = InProcess(repository.with_default("pose", name)).pose(image, score_threshold=0)
+        np.testing.assert_array_equal(local.keypoints, served.keypoints)
+        np.testing.assert_array_equal(local.boxes, served.boxes)
+
+
+def rectangles(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A red, a green and a blue rectangle, u8 [height, width, 3], and their boxes [3, 4]."""
+    image = np.zeros((height, width, 3), np.uint8)
+    shares = np.array([[0.1, 0.2, 0.4, 0.9], [0.5, 0.05, 0.6, 0.5], [0.7, 0.3, 1.0, 1.0]])
+    boxes = np.floor(shares * [width, height, width, height])
+    for channel, (x1, y1, x2, y2) in enumerate(boxes.astype(int)):
+        image[y1:y2, x1:x2, channel] = 250
+    return image, boxes
+
+
+@pytest.mark.parametrize("size", [(480, 640), (641, 333), (300, 1001)])
+@pytest.mark.parametrize(("name", "sees", "people"), [("square", (416, 416), 1), ("wide", (320, 512), 3)])
+def test_every_detector_sees_the_image_at_its_own_size_and_has_its_own_threshold(client, size, name, sees, people):
+    image, boxes = rectangles(*size)
+    found = client.detect(image, model=f"detect.{name}")
+    assert len(found) == found.found == people
+    pixel = max(size[0] / sees[0], size[1] / sees[1])  # of the letterbox, in the image
+    np.testing.assert_allclose(found.boxes, boxes[:people], atol=pixel)
+    assert client.detect(image, model=f"detect.{name}", score_threshold=0.3).found == 2
+    np.testing.assert_array_equal(
+        client.detect(image, model=f"detect.{name}", score_threshold=0).scores[:people], found.scores
+    )
+
+
+def test_a_detector_of_any_size_and_threshold_answers_in_one_process_as_served(client, repository):
+    image = cv2.imencode(".png", rectangles(641, 333)[0][..., ::-1])[1].tobytes()
+    steps = InProcess(repository.with_default("pose", "area"))
+    for options, people in (({}, 1), ({"score_threshold": 0.3}, 2), ({"score_threshold": 0.0}, 3)):
+        options["oks_nms"] = 1.0  # these are no people
+        served, local = client.pose(image, model="pose.area", **options), steps.pose(image, **options)
+        assert len(served) == local.found == people
+        np.testing.assert_array_equal(local.boxes, served.boxes)
+        np.testing.assert_array_equal(local.scores, served.scores)
+
+
+TWINS = np.array([[20, 0, 220, 300], [20, 100, 220, 400], [240, 0, 400, 300]]) * 1.5  # in an image of 624 x 624
+
+
+@pytest.fixture(scope="module")
+def one_person_twice() -> bytes:
+    image = spots(624, 624, [(150, 200), (180, 250), (200, 300)], sigma=12)
+    return cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+
+
+def test_a_person_who_was_found_twice_is_one_unless_a_request_says_otherwise(client, repository, one_person_twice):
+    steps = InProcess(repository.with_default("pose", "spots"))
+    for options, kept in (({}, [0, 2]), ({"oks_nms": 0.85}, [0, 2]), ({"oks_nms": 1.0}, [0, 1, 2])):
+        served = client.pose(one_person_twice, model="pose.spots", **options)
+        local = steps.pose(one_person_twice, **options)
+        assert len(served) == served.found == local.found == len(kept)
+        np.testing.assert_allclose(served.boxes, TWINS[kept], atol=0.2)
+        for name in ("boxes", "scores", "keypoints", "pose_scores"):
+            np.testing.assert_array_equal(getattr(local, name), getattr(served, name), err_msg=name)
+    cut = client.pose(one_person_twice, model="pose.spots", max_people=2)
+    assert (len(cut), cut.found) == (1, 2), "the third is left out, the second is no person"
+
+
+def test_nobody_is_dropped_from_the_boxes_of_a_client_unless_it_asks_for_it(client, one_person_twice):
+    everyone = client.pose_in_boxes(one_person_twice, TWINS, model="pose_in_boxes.spots")
+    assert len(everyone.keypoints) == 3
+    assert everyone.scores.tolist() == [1, 1, 1]
+    fewer = client.pose_in_boxes(one_person_twice, TWINS, model="pose_in_boxes.spots", oks_nms=0.85)
+    np.testing.assert_array_equal(fewer.keypoints, everyone.keypoints[[0, 2]])
 
 
 SIZES = [(96, 80), (333, 501), (47, 301), (640, 30)]

@@ -113,7 +113,9 @@ def test_the_better_of_the_best_two_is_proposed(root, capsys, monkeypatch):
     assert f'string_value: "{options["threads"]}"' in config
 
 
-def test_the_proposal_for_a_network_of_ones_own_changes_nothing_else(root, tmp_path, capsys, monkeypatch):
+def test_a_network_of_ones_own_is_tuned_by_its_name_and_the_proposal_changes_nothing_else(
+    root, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr(tune, "find_spec", lambda package: None)  # TorchScript alone
     (tmp_path / "fox_3.json").write_text('{"names": ["snout", "left_paw", "right_paw"], "swap_pairs": [[1, 2]]}')
     layout = [[k, [3, *s[1:]] if "final_layer" in k else s, d] for k, s, d in golden.layouts()["vitpose/vitpose_s"]]
@@ -122,7 +124,9 @@ def test_the_proposal_for_a_network_of_ones_own_changes_nothing_else(root, tmp_p
     own += ["--checkpoint", tmp_path / "a fox.pth", "--root", root]
     assert main(["add", *map(str, own), "--max-people", "2", "--flip-test"]) == 0
     before = read_repository(root).networks["fox"]
-    follow(tuned(capsys, *own, "--precision", "fp32")[-1])
+    *_, proposal = tuned(capsys, "fox", "--root", root, "--precision", "fp32")
+    assert proposal.startswith(f"fastest here: poseserve add fox --root {root} --precision fp32")
+    follow(proposal)
     after = read_repository(root).networks["fox"]
     assert after == replace(before, deployment=replace(before.deployment, threads=1))
 

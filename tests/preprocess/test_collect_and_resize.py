@@ -55,9 +55,26 @@ def test_of_two_alike_the_better_stays():
 @pytest.mark.parametrize("value", [-0.1, 1.1, "x", None, True, float("nan")])
 def test_a_similarity_that_cannot_be_is_refused(value):
     with pytest.raises(ValueError, match=r"parameter oks_nms is .*; accepted is a number from 0 to 1"):
-        oks.parse_oks_nms({"oks_nms": value})
-    assert oks.parse_oks_nms({"oks_nms": "0.9"}) == 0.9
-    assert oks.parse_oks_nms({}) == 1
+        oks.parse_oks_nms({"oks_nms": value}, 0.85)
+    assert oks.parse_oks_nms({"oks_nms": "0.9"}, 0.85) == 0.9
+    assert oks.parse_oks_nms({}, 0.85) == 0.85
+
+
+def test_people_are_compared_by_the_sigmas_of_as_many_keypoints_and_the_areas_of_their_regions():
+    keypoints = np.array([[[10, 10, 1], [20, 20, 1]], [[12, 10, 1], [20, 20, 1]]], np.float32)
+    regions, scores = np.array([[15, 15, 10, 20]] * 2, np.float32), np.array([0.5, 0.9], np.float32)
+    alike = (np.exp(-4 / (8 * 0.1**2 * 200)) + 1) / 2
+    sigmas = {2: [0.1, 0.5], 3: [9.0, 9.0, 9.0]}
+    keep = lambda most, sigmas=sigmas: oks.keep(keypoints, regions, scores, sigmas, most).tolist()  # noqa: E731
+    assert keep(alike - 1e-6) == [1]
+    assert keep(alike + 1e-6) == keep(1.0) == [0, 1]
+    usual = (np.exp(-4 / (8 * oks.USUAL_SIGMA**2 * 200)) + 1) / 2
+    assert (keep(usual - 1e-6, {}), keep(usual + 1e-6, {})) == ([1], [0, 1])
+
+
+def test_nobody_is_like_nobody():
+    nobody = np.zeros((0, 17, 3), np.float32), np.zeros((1, 4), np.float32), np.zeros(0, np.float32)
+    assert oks.keep(*nobody, {}, 0.5).tolist() == []
 
 
 def test_a_map_is_stretched_with_pixel_centres_aligned():

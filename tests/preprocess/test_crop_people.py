@@ -47,7 +47,8 @@ def test_region_is_the_padded_box_in_the_aspect_of_the_crop(box, region):
     assert computed.dtype == np.float64
 
 
-@pytest.mark.parametrize(("height", "width"), [(256, 192), (255, 191), (320, 240)])
+@pytest.mark.parametrize("cut", cropping.CROP.values())
+@pytest.mark.parametrize(("height", "width"), [(256, 192), (255, 191), (320, 240), (32, 24)])
 @pytest.mark.parametrize(
     ("shape", "place", "box"),
     [
@@ -60,10 +61,10 @@ def test_region_is_the_padded_box_in_the_aspect_of_the_crop(box, region):
         ((60, 32766), (32700.3, 30.7), [32660, 5, 32740, 60]),  # at the end of the widest image
     ],
 )
-def test_every_place_lands_where_the_formula_says(shape, place, box, height, width):
+def test_every_place_lands_where_the_formula_says(shape, place, box, height, width, cut):
     people = cropping.regions(np.array([box]), width / height, 1.25)
-    sigma = 4 * max(1, people[0, 2] / width)
-    crops = cropping.crop(blob(*shape, *place, sigma), people, height, width)
+    sigma = min(4, width / 24) * max(1, people[0, 2] / width)
+    crops = cut(blob(*shape, *place, sigma), people, height, width)
     np.testing.assert_allclose(centre_of_mass(crops[0]), udp(place, people[0], height, width), atol=0.05)
 
 
@@ -75,10 +76,56 @@ def test_a_gradient_keeps_its_values():
     np.testing.assert_allclose(crops[0], np.broadcast_to(columns[:, None], crops[0].shape), atol=0.55)
 
 
-def test_crop_of_the_same_size_is_a_copy():
+@pytest.mark.parametrize("cut", cropping.CROP.values())
+@pytest.mark.parametrize("times", [1.99, 2.0, 2.6, 3.99, 4.73])
+@pytest.mark.parametrize("centre", [(63.3, 60.9), (60.0, 70.5)])
+def test_a_gradient_keeps_its_values_where_it_shrinks(centre, times, cut):
+    """Half a pixel of the image would be one level."""
+    rows, columns = np.mgrid[0:128, 0:127]
+    ramps = np.stack([2 * columns, 2 * rows, 254 - 2 * rows], 2).astype(np.uint8)
+    (cx, cy), (width, height) = centre, (18, 24)
+    w, h = times * (width - 1), times * (height - 1)
+    (one,) = cut(ramps, np.array([[cx, cy, w, h]]), height, width).astype(float)
+    x, y = cx - w / 2 + np.arange(width) * times, cy - h / 2 + np.arange(height) * times
+    np.testing.assert_allclose(one[..., 0], np.broadcast_to(2 * x, (height, width)), atol=0.7)
+    np.testing.assert_allclose(one[..., 1], np.broadcast_to(2 * y[:, None], (height, width)), atol=0.7)
+    np.testing.assert_allclose(one[..., 2], np.broadcast_to(254 - 2 * y[:, None], (height, width)), atol=0.7)
+
+
+def test_an_averaged_crop_skips_no_pixels():
+    stripes = np.zeros((400, 400, 3), np.uint8)
+    stripes[:, ::4] = 240
+    people = np.array([[200.0, 200.0, 8 * 23, 8 * 31]])
+    (averaged,), (bilinear,) = (cut(stripes, people, 32, 24) for cut in (cropping.crop_averaged, cropping.crop))
+    np.testing.assert_array_equal(averaged, 60)
+    np.testing.assert_array_equal(bilinear, 240)  # all that it looks at is a stripe
+
+
+def test_a_crop_that_shrinks_by_less_than_two_is_not_averaged():
+    noise = np.random.default_rng(0).integers(0, 255, (600, 500, 3), dtype=np.uint8)
+    people = np.array([[240.3, 290.8, times * (WIDTH - 1), times * (HEIGHT - 1)] for times in (0.5, 1, 1.99, 2.01)])
+    averaged, bilinear = (cut(noise, people, HEIGHT, WIDTH) for cut in cropping.CROP.values())
+    np.testing.assert_array_equal(averaged[:3], bilinear[:3])
+    assert (averaged[3] != bilinear[3]).any()
+
+
+def test_an_averaged_crop_is_black_where_the_image_ends_and_only_there():
+    """The image ends inside of blocks: 400 is no multiple of 7."""
+    people = np.array([[0.0, 0, 7.5 * 23, 7.5 * 31], [399, 399, 7.5 * 23, 7.5 * 31], [300, 200, 7.5 * 23, 7.5 * 31]])
+    first, last, inside = cropping.crop_averaged(np.full((400, 400, 3), 200, np.uint8), people, 32, 24)
+    assert (first[17:, 13:] == last[:15, :11]).all()
+    assert (first[17:, 13:] == 200).all()
+    assert not np.concatenate(
+        [first[:15].ravel(), first[:, :11].ravel(), last[18:].ravel(), last[:, 14:].ravel()]
+    ).any()
+    assert (inside == 200).all()
+
+
+@pytest.mark.parametrize("cut", cropping.CROP.values())
+def test_crop_of_the_same_size_is_a_copy(cut):
     noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     people = np.array([[(WIDTH - 1) / 2, (HEIGHT - 1) / 2, WIDTH - 1, HEIGHT - 1]])
-    np.testing.assert_array_equal(cropping.crop(noise, people, HEIGHT, WIDTH)[0], noise)
+    np.testing.assert_array_equal(cut(noise, people, HEIGHT, WIDTH)[0], noise)
 
 
 def test_outside_the_image_is_black():
@@ -89,15 +136,17 @@ def test_outside_the_image_is_black():
     assert (one[129:, 97:] == 200).all()
 
 
-def test_farthest_box_shows_the_image_as_one_speck():
+@pytest.mark.parametrize("cut", cropping.CROP.values())
+def test_farthest_box_shows_the_image_as_one_speck(cut):
     people = cropping.regions(np.array([[-1e5, -1e5, 1e5, 1e5]]), ASPECT, 1.25)
-    (one,) = cropping.crop(np.full((400, 400, 3), 255, np.uint8), people, HEIGHT, WIDTH)
+    (one,) = cut(np.full((400, 400, 3), 255, np.uint8), people, HEIGHT, WIDTH)
     assert np.count_nonzero(one[..., 0]) <= 4
 
 
-def test_every_person_gets_a_row_and_nobody_a_black_one():
+@pytest.mark.parametrize("cut", cropping.CROP.values())
+def test_every_person_gets_a_row_and_nobody_a_black_one(cut):
     grey = np.full((300, 300, 3), 7, np.uint8)
-    crops = cropping.crop(grey, np.array([[150, 150, 75, 100.0], [0, 0, 0, 0], [150, 150, 75, 100]]), HEIGHT, WIDTH)
+    crops = cut(grey, np.array([[150, 150, 75, 100.0], [0, 0, 0, 0], [150, 150, 75, 100]]), HEIGHT, WIDTH)
     assert crops.shape == (3, HEIGHT, WIDTH, 3)
     assert crops.flags.c_contiguous
     assert (crops[[0, 2]] == 7).all()

@@ -108,7 +108,7 @@ def can_serve(machine: Machine) -> bool:
     return bool(re.match(r"Python 3\.1[012]\.", version))
 
 
-@pytest.mark.parametrize(("user", "library"), [("root", False), (USER, False), (USER, True)])
+@pytest.mark.parametrize(("user", "library"), [("root", True), (USER, False)])
 def test_both_commands_work_or_say_at_once_why_not(machine: Machine, user: str, library: bool) -> None:
     if not can_serve(machine):
         began = time.monotonic()
@@ -125,7 +125,7 @@ def test_both_commands_work_or_say_at_once_why_not(machine: Machine, user: str, 
         assert done.returncode == 0, done.stderr
         machine.make(user, "rm -r .venv")
     output = machine.make(user, "make demo CPU=1")
-    assert "6 people in out/scene.jpg" in output
+    assert "6 people in out/image.jpg" in output
     assert ("fetching libpython3.11" in output) != library
     if not library:  # the same environment, with the tools of the tests
         tested = machine.make(user, f'PYTEST_ADDOPTS="{SOME_TESTS}" make test')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,6 +26,24 @@ def similarity(
     return oks
 
 
+def keep(
+    keypoints: NDArray[np.float32],
+    regions: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    sigmas: Mapping[int, Sequence[float]],
+    max_oks: float,
+) -> NDArray[np.intp]:
+    """The rows to keep, ascending, of keypoints [n, K, 3] with their regions [n, 4] and the scores of the poses [n].
+
+    sigmas: by number of keypoints, as a pose does not say of which set it is.
+    """
+    if max_oks >= 1 or len(scores) < 2:
+        return np.arange(len(scores))
+    count = keypoints.shape[1]
+    known = np.array(sigmas.get(count, [USUAL_SIGMA] * count))
+    return select(similarity(keypoints, regions[:, 2:].prod(1), known), scores, max_oks)
+
+
 def select(oks: NDArray[np.float64], scores: NDArray[np.float32], max_oks: float) -> NDArray[np.intp]:
     """The rows to keep, ascending: a person goes when one that scores better and stays is more alike than `max_oks`."""
     keep = np.ones(len(scores), bool)
@@ -37,12 +55,12 @@ def select(oks: NDArray[np.float64], scores: NDArray[np.float32], max_oks: float
     return np.flatnonzero(keep)
 
 
-def parse_oks_nms(parameters: Mapping[str, object]) -> float:
-    """Most similarity of two people, 0..1; 1, where nobody is suppressed, unless `oks_nms` says otherwise.
+def parse_oks_nms(parameters: Mapping[str, object], default: float) -> float:
+    """Most similarity of two people, 0..1, where 1 suppresses nobody: `default`, unless `oks_nms` says otherwise.
 
     Raises ValueError for a value that is no number from 0 to 1, nor a string that holds one.
     """
-    value = parameters.get("oks_nms", 1.0)
+    value = parameters.get("oks_nms", default)
     number = math.nan
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         with suppress(ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""From an encoded image to pixels, and from pixels to the detector's letterbox."""
+"""From an encoded image to pixels, and from pixels to a detector's letterbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""decode_image: one encoded image in, its pixels and the detector's letterbox out."""
+"""decode_image: one encoded image in, its pixels and the detectors' letterboxes out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ class TritonPythonModel:
         self._max_pixels, self._max_side = (
             int(config["parameters"][name]["string_value"]) for name in ("max_pixels", "max_side")
         )
-        dims = next(output["dims"] for output in config["output"] if output["name"] == "LETTERBOX")
-        self._letterbox_height, self._letterbox_width = int(dims[0]), int(dims[1])
+        self._letterboxes = {  # "HxW" -> H, W: one for every input size of a detector
+            output["name"].removeprefix("LETTERBOX_"): (int(output["dims"][0]), int(output["dims"][1]))
+            for output in config["output"]
+            if output["name"].startswith("LETTERBOX_")
+        }
         # OpenCV reads these once, when it is loaded: hence the late import.
         os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(self._max_pixels)
         os.environ["OPENCV_IO_MAX_IMAGE_WIDTH"] = os.environ["OPENCV_IO_MAX_IMAGE_HEIGHT"] = str(self._max_side)
@@ -43,8 +46,9 @@ class TritonPythonModel:
             raise ValueError(f"IMAGE has shape {list(image.shape)}; accepted is [1], one encoded image")
         pixels = self._images.decode(image[0], self._max_pixels, self._max_side)
         outputs: dict[str, NDArray[Any]] = {"PIXELS": pixels, "SIZE": np.array(pixels.shape[:2], np.int32)}
-        if {"LETTERBOX", "SCALE"} & request.requested_output_names():
-            outputs["LETTERBOX"], outputs["SCALE"] = self._images.letterbox(
-                pixels, self._letterbox_height, self._letterbox_width
-            )
+        wanted = request.requested_output_names()
+        for size, (height, width) in self._letterboxes.items():
+            box, scale = f"LETTERBOX_{size}", f"SCALE_{size}"
+            if {box, scale} & wanted:
+                outputs[box], outputs[scale] = self._images.letterbox(pixels, height, width)
         return outputs

@@ -10,17 +10,19 @@ from loadtest.experiments import soak
 from loadtest.experiments.machine import cpu_seconds
 from loadtest.experiments.triton_statistics import read_counters, steps
 from poseserve.repository.folders import ENSEMBLE
+from tests.eventually import eventually
 
 
 async def test_a_soak_samples_a_server_that_answers_everything(server):
     with InferenceServerClient(server.grpc_url) as api:
         before = read_counters(api)
         memory = await soak.soak(f"grpc://{server.grpc_url}", server.pid, 2 * soak.SAMPLES)
-        asked = {step.model for step in steps(before, read_counters(api))}
+        ensembles = {folder.name for folder in ENSEMBLE.iterdir()}
+        asked = eventually(lambda: ensembles & {step.model for step in steps(before, read_counters(api))}, ensembles)
     assert len(memory) == soak.SAMPLES
     assert all(300 < megabytes < 10_000 for megabytes in memory)
     assert cpu_seconds(server.pid) > 1
-    assert {folder.name for folder in ENSEMBLE.iterdir()} <= asked
+    assert asked == ensembles
     assert gcd(len(soak.TASKS), len(soak.SCENES) + 1) == 1
 
 

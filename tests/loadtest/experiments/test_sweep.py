@@ -7,6 +7,12 @@ from loadtest.experiments.load import Response
 from loadtest.experiments.triton_statistics import StepStatistics
 
 
+def tables(text):
+    """The cells of the Markdown tables, row by row, without the line below the header."""
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("| ")]
+    return [[line.strip("| ").split(" | ") for line in lines if not line.startswith("| ---")] for lines in blocks]
+
+
 def test_a_sweep_writes_tables_and_pictures_and_ends_with_plain_lines(server, tmp_path, capsys):
     (tmp_path / "performance.md").write_text(f"before\n{sweep.BEGIN}\nold\n{sweep.END}\nafter\n")
     options = f"--url grpc://{server.grpc_url} --metrics-url {server.metrics_url} --ensemble detect"
@@ -19,11 +25,17 @@ def test_a_sweep_writes_tables_and_pictures_and_ends_with_plain_lines(server, tm
     text = (tmp_path / "performance.md").read_text()
     assert text.startswith(f"before\n{sweep.BEGIN}\nCommand: `python -m loadtest.experiments.sweep --url")
     assert text.endswith(f"{sweep.END}\nafter\n")
-    assert "old" not in text
-    used = "| client cores | CPU | RAM MB |"
-    assert "| open, 80% | demo_detector | " in text
-    for told in ("; Triton 2.", "; the client's machine: ", " cores of ", used, "| 2 | ", "| demo_detector | ", *lines):
+    assert "\nold\n" not in text
+    for told in ("; Triton 2.", "; the client's machine: ", " cores of ", *lines):
         assert told in text
+    runs, spent = tables(text)
+    assert runs[0][:3] == ["in flight", "images/s", "people/s"]
+    assert runs[0][-3:] == ["client cores", "CPU", "RAM MB"]
+    assert [row[0] for row in runs[1:]] == ["1", "2"]
+    assert min(float(cell) for row in runs[1:] for cell in row[:7]) > 0
+    assert f"({max(float(row[1]) for row in runs[1:]):.2f} images/s" in lines[0]
+    steps = {row[1] for row in spent[1:] if row[0] == "open, 80%"}
+    assert steps == {"decode_image", "demo_detector", "crop_people"}
     for picture, told in (("latency-throughput.svg", "images per second"), ("steps.svg", "demo_detector")):
         assert told in (tmp_path / "images" / picture).read_text()
 
@@ -72,11 +84,18 @@ def test_a_gauge_that_some_runs_lack_has_empty_cells():
 
 
 @pytest.mark.parametrize(
-    "options", ["--concurrency 0,1", "--ensemble depth", "--network a --url grpc://b:1", "--metrics-url b:2"]
+    ("options", "said"),
+    [
+        ("--concurrency 0,1", "argument --concurrency: invalid counts value: '0,1'"),
+        ("--ensemble depth", "--ensemble depth: must be "),
+        ("--network a --url grpc://b:1", "--network is for a server of its own"),
+        ("--metrics-url b:2", "--metrics-url is that of the server that --url names"),
+    ],
 )
-def test_what_cannot_be_swept_is_refused_at_once(options):
+def test_what_cannot_be_swept_is_refused_at_once(options, said, capsys):
     with pytest.raises(SystemExit):
         sweep.main(options.split())
+    assert said in capsys.readouterr().err
 
 
 def test_a_report_without_marks_keeps_its_text(tmp_path):

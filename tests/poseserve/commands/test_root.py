@@ -114,7 +114,7 @@ def test_serve_serves_it_and_says_what_it_loads(serving: subprocess.Popen[str], 
     _, errors = serving.communicate(timeout=60)
     lines = errors.splitlines()
     assert lines[0].startswith(
-        "note: demo_detector know rendered people only, not photographs; for these `poseserve add"
+        "note: demo_detector know rendered people only, not photographs; `poseserve add --recipe light`"
     )
     assert lines[1] == "loading 9 models"
     assert {line for line in lines if line.startswith("loaded ")} >= {"loaded demo_detector", "loaded detect"}

@@ -223,7 +223,7 @@ class Special(nn.Module):
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Moody(), "differs from the eager one: 0% of its numbers agree within 0.001, must be 90 %"),
+        (Moody(), "differs from the eager one: 0% of its numbers agree within 0.001, must be 90%"),
         (InBfloat16(), "ONNX Runtime cannot run the exported network: .*MatMul"),
         (Special(), "cannot be written as ONNX: .*bessel_j0"),
         (patches(3).bfloat16(), "network.0.bias is bfloat16, .* use fp16 or fp32"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 
 import onnx
@@ -48,10 +49,16 @@ class V8(nn.Module):
 
 
 class Suppressed(nn.Module):
-    """Rows of x1, y1, x2, y2, score, class, as exports with suppression inside answer."""
+    """Rows of x1, y1, x2, y2, score, class, the best first, as exports with suppression inside answer."""
+
+    rows: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.tensor([[4, 4, 9, 9, 0.9, 1], *[[2, 2, 7, 7, 0.5, 0]] * 29]))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x[:, 0, :30, :6]
+        return self.rows.expand(x.shape[0], 30, 6)
 
 
 @pytest.fixture
@@ -79,13 +86,58 @@ def test_people_are_found_through_the_whole_contract(exported, tmp_path, layout,
 def test_another_class_may_be_the_person():
     raw = torch.zeros(1, 6, 64)
     raw[0, :, 7] = torch.tensor([30.0, 30, 20, 20, 0.1, 0.7])
-    assert yolo.Decode("v8", person=1, input_size=INPUT)(raw)[0, 0, 4] == pytest.approx(0.7)
+    assert yolo.Decode("v8", (1,), INPUT)(raw)[0, 0, 4] == pytest.approx(0.7)
 
 
-@pytest.mark.parametrize(("layout", "network"), [("v8", V5()), ("v5", V8()), ("v5", Suppressed())])
-def test_another_layout_is_refused(exported, layout, network):
-    with pytest.raises(ValueError, match=f"layout {layout} is .* try another of v5, v8, or export without suppression"):
+@pytest.mark.parametrize(("layout", "objectness"), [("v5", [0.5]), ("v8", [])])
+def test_the_best_of_several_classes_scores_a_box(layout, objectness):
+    raw = torch.zeros(1, 64, 8 + len(objectness))
+    box = [30.0, 30, 20, 20, *objectness]
+    raw[0, 7] = torch.tensor([*box, 0.9, 0.2, 0.8, 0.6])
+    raw[0, 9] = torch.tensor([*box, 0.9, 0.0, 0.0, 0.0])  # of no class that is wanted
+    decode = yolo.Decode(layout, (1, 3, 2), INPUT)
+    scores = decode(raw if objectness else raw.transpose(1, 2))[0, :, 4]
+    assert scores[:2].tolist() == pytest.approx([0.4 if objectness else 0.8, 0.0])
+
+
+class Coarse(nn.Module):
+    """Two predictions of one class."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, 0, :2, :6]
+
+
+class Logits(nn.Module):
+    """Scores before the sigmoid."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, 0, :30, :6] * 8
+
+
+@pytest.mark.parametrize(
+    ("layout", "network", "words"),
+    [
+        ("v8", V5(), "8 boxes of 64 values"),
+        ("v5", V8(), "7 boxes of 64 values"),
+        ("v5", Logits(), "scores outside 0..1"),
+        ("v5", Suppressed(), "numbers of classes where their scores should be"),
+        ("v5", Coarse(), "2 boxes of 6 values"),
+        ("v8", nn.Flatten(), "2 dimensions"),
+        ("v8", nn.Flatten(2), "4096 boxes of 3 values"),
+    ],
+)
+def test_another_layout_is_refused(exported, layout, network, words):
+    form = rf"with {words}, layout {layout} is .* try another of v5, v8, or export without suppression"
+    with pytest.raises(ValueError, match=form):
         yolo.load(exported(network), layout, INPUT)
+
+
+@pytest.mark.parametrize(("size", "boxes"), [((416, 416), 2535), ((300, 300), 1917), ((96, 160), 60)])
+def test_detectors_with_few_boxes_are_no_suppressed_ones(tmp_path, size, boxes):
+    """Two grids, of 16 and 32 pixels with three boxes a cell; an SSD's; one box for each cell of 16 pixels."""
+    file = tmp_path / "few.torchscript"
+    torch.jit.trace(lambda x: x.flatten()[: boxes * 6].view(1, boxes, 6), torch.rand(1, 3, *size)).save(str(file))
+    assert yolo.load(file, "v5", size)(torch.zeros(1, 3, *size)).shape == (1, boxes, 6)
 
 
 def test_a_file_that_is_no_export_is_refused(tmp_path):
@@ -115,6 +167,28 @@ class Crowd(nn.Module):
 class TurnedCrowd(Crowd):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x)[0].transpose(1, 2)
+
+
+class OneConvolution(nn.Module):
+    """Layout v8, one class, one box in every cell of 8 pixels; `count` makes 0..7 from the images."""
+
+    def __init__(self, count: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.count = nn.Conv2d(3, 3, 8, 8), count
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides, scores = self.conv(x).sigmoid().split([2, 1], 1)
+        columns = (self.count(x) * 8 + 4).expand(x.shape[0], 1, 8, 8)
+        return torch.cat([columns, columns.transpose(2, 3), sides * 30, scores], 1).flatten(2)
+
+
+def from_arange(x: Tensor) -> Tensor:
+    return torch.arange(8, device=x.device)
+
+
+def from_the_input(x: Tensor) -> Tensor:
+    return x.new_ones(8).cumsum(0) - 1
 
 
 IMAGES = torch.randint(256, (5, *INPUT, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -161,6 +235,42 @@ def test_an_onnx_export_serves_any_number_of_images(exported_onnx, tmp_path, lay
 def test_a_torchscript_export_can_be_served_as_onnx(exported, tmp_path):
     found = served(contract(exported(V8()), "v8"), tmp_path)
     assert found[:, 0, 4].numpy() == pytest.approx(0.9)
+
+
+class Keypoints(V8):
+    """A detector that also tells where the corners are, in pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        boxes = super().forward(x)
+        return torch.cat([boxes[:, :5], boxes[:, :4] * 2], 1)
+
+
+def test_what_stands_behind_the_scores_is_passed_over(exported):
+    loaded = contract(exported(Keypoints()), "v8")
+    assert loaded(IMAGES)[:, 0, 4].numpy() == pytest.approx(0.9)
+    with pytest.raises(ValueError, match="scores outside"):
+        yolo.load(exported(Keypoints()), "v8", INPUT, (1,))
+
+
+def test_an_export_that_was_not_frozen_is_served(exported, tmp_path):
+    network = OneConvolution(from_the_input)
+    eager = contract(exported(network), "v8")
+    with torch.inference_mode():
+        expected = eager(IMAGES)
+    export(eager, (IMAGES[:1],), tmp_path / "model.pt")
+    assert expected[..., 4].count_nonzero(1).min() > 8
+    torch.testing.assert_close(torch.jit.load(tmp_path / "model.pt")(IMAGES), expected)
+
+
+def test_an_export_that_is_bound_to_a_device_is_served_as_onnx(exported, tmp_path):
+    file = exported(OneConvolution(from_arange))
+    words = r"aten::arange is bound to cpu \(.*test_yolo.py.*from_arange\).* use --format onnx, whose files name none"
+    with pytest.raises(ExportError, match=words):
+        export(contract(file, "v8"), (IMAGES[:1],), tmp_path / "model.pt")
+    assert not (tmp_path / "model.pt").exists()
+    found = served(contract(file, "v8"), tmp_path)
+    with torch.inference_mode():
+        torch.testing.assert_close(found, contract(file, "v8")(IMAGES), rtol=1e-4, atol=1e-3)
 
 
 def test_an_onnx_export_in_half_precision_is_served(exported_onnx, tmp_path):

@@ -381,7 +381,7 @@ def test_a_resize_mode_that_cannot_be_is_refused(task, labels, mode):
 
 def with_animals() -> Repository:
     """A detector of animals, and a pose network that looks at what it finds."""
-    animals = Network("animals", "detector", (640, 640), family="yolo", size="v8", class_index=16)
+    animals = Network("animals", "detector", (640, 640), family="yolo", size="v8", class_indices=(16, 17))
     dogs = replace(CATALOGUE["vitpose-s-ap10k"], name="dogs", checkpoint=None)
     return SHIPPED.with_network(Installed(animals)).with_network(Installed(dogs, Deployment(detector="animals")))
 
@@ -420,3 +420,70 @@ def test_written_files_say_what_writes_them():
     for path, content in FILES.items():
         if path.suffix == ".pbtxt":
             assert content.startswith(b"# Written by `poseserve configure`")
+
+
+def with_small() -> Repository:
+    """A detector of another input size, its own threshold, and a pose network that looks at what it finds."""
+    small = Network("small", "detector", (416, 480), score_threshold=0.45)
+    cut = replace(CATALOGUE["vitpose-s-coco"], name="cut", checkpoint=None, crop_filter="area")
+    return SHIPPED.with_network(Installed(small)).with_network(Installed(cut, Deployment(detector="small")))
+
+
+def test_a_detector_gets_the_letterbox_of_its_size_and_its_threshold():
+    configs = parsed(with_small())
+    assert [(o.name, list(o.dims)) for o in configs["decode_image"].output][2:] == [
+        ("LETTERBOX_416x480", [416, 480, 3]),
+        ("SCALE_416x480", [2]),
+        ("LETTERBOX_640x640", [640, 640, 3]),
+        ("SCALE_640x640", [2]),
+    ]
+    read = {
+        (name, step.model_name): dict(step.input_map)
+        for name in ("detect", "detect.small", "pose.cut")
+        for step in configs[name].ensemble_scheduling.step
+    }
+    assert read["detect", "demo_detector"] == {"INPUT__0": "LETTERBOX_640x640"}
+    assert read["pose.cut", "small"] == read["detect.small", "small"] == {"INPUT__0": "LETTERBOX_416x480"}
+    usual = {"SIZE": "SIZE", "DETECTIONS_ABOVE_0.3": "DETECTIONS", "SCALE": "SCALE_640x640"}
+    own = {"DETECTIONS_ABOVE_0.45": "DETECTIONS", "SCALE": "SCALE_416x480"}
+    assert read["detect", "crop_people"] == usual
+    assert read["detect.small", "crop_people"] == {"SIZE": "SIZE", **own}
+    assert read["pose.cut", "crop_people"] == {"PIXELS": "PIXELS", **own}
+    assert read["pose.cut", "cut"]["INPUT__0"] == "CROPS_AREA_256x192"
+
+
+def test_detectors_of_one_size_and_threshold_share_them():
+    configs = parsed(SHIPPED.with_network(Installed(CATALOGUE["rtmdet-m"])))
+    assert [o.name for o in configs["decode_image"].output] == ["PIXELS", "SIZE", "LETTERBOX_640x640", "SCALE_640x640"]
+    named = [i.name for i in configs["crop_people"].input if i.name.startswith("DETECTIONS")]
+    assert named == ["DETECTIONS_ABOVE_0.3"]
+
+
+def test_boxes_of_clients_reach_the_last_step_without_scores():
+    """So it knows that nobody is to be dropped from them."""
+    taken = {
+        name: next(set(s.input_map) for s in BY_NAME[name].ensemble_scheduling.step if s.model_name == "collect_people")
+        for name in ("pose", "pose_in_boxes", "people")
+    }
+    assert taken["pose_in_boxes"] == {"BOXES", "REGIONS", "POSES"}
+    assert taken["pose"] == taken["people"] == {"BOXES", "SCORES", "PEOPLE_FOUND", "REGIONS", "POSES"}
+
+
+def test_threshold_and_filter_are_kept_in_the_state(tmp_path):
+    (tmp_path / "model_repository").mkdir()
+    (tmp_path / "model_repository" / "networks.json").write_text(with_small().state())
+    assert read_repository(tmp_path).networks == with_small().networks
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"score_threshold": -0.1}, "score threshold -0.1, must be 0 to 1"),
+        ({"score_threshold": 1.5}, "score threshold 1.5, must be 0 to 1"),
+        ({"score_threshold": float("nan")}, "score threshold nan, must be 0 to 1"),
+        ({"crop_filter": "lanczos"}, "crop filter 'lanczos', must be one of bilinear, area"),
+    ],
+)
+def test_thresholds_and_filters_that_cannot_be_are_refused(fields, words):
+    with pytest.raises(ValueError, match=words):
+        Network("x", "detector", (640, 640), **fields)

@@ -15,6 +15,7 @@ from poseserve.cli import main
 from poseserve.repository.folders import FOLDERS
 from poseserve.serving.server import Server, scratch_server
 from tests import golden
+from tests.poseserve import toys
 
 NAME = "vitpose-s-coco_25"
 
@@ -87,6 +88,21 @@ def test_a_network_of_another_input_size_comes_and_goes(hot, root, tmp_path, sce
         assert main(["remove", "large", *at]) == 0
         usual = client.pose(scene.jpeg)
     assert len(added) == len(usual) > 0
+    assert traffic.failures == []
+
+
+def test_a_detector_of_another_threshold_comes_and_goes(hot, root, tmp_path, scene):
+    """It gives a step one input more, and no output."""
+    url, at = f"grpc://{hot.grpc_url}", ["--root", str(root), "--server", hot.http_url]
+    file = toys.torchscript(toys.Bounds(), tmp_path / "bounds.pt", torch.zeros(1, 640, 640, 3, dtype=torch.uint8))
+    own = ["--family", "contract", "--task", "detector", "--input-size", "640x640", "--score-threshold", "0.5"]
+    white = np.full((64, 64, 3), 255, np.uint8)
+    with Traffic(url, scene.jpeg) as traffic, PoseClient(url) as client:
+        assert main(["add", "bounds", *own, "--checkpoint", str(file), *at]) == 0
+        assert client.detect(white, model="detect.bounds").boxes.tolist() == [[0, 0, 64, 64]]
+        assert main(["remove", "bounds", *at]) == 0
+        usual = client.pose(scene.jpeg)
+    assert len(usual) == len(scene.people)
     assert traffic.failures == []
 
 

@@ -203,7 +203,7 @@ def terminal(monkeypatch, answer: str) -> None:
     monkeypatch.setattr("builtins.input", lambda prompt: answer)
 
 
-SAPIENS = "sapiens", CC_BY_NC
+SAPIENS = ["sapiens"], CC_BY_NC
 
 
 def test_a_licence_is_shown_asked_for_once_and_remembered(cache, monkeypatch, capsys):
@@ -222,7 +222,7 @@ def test_another_licence_is_asked_for_again(cache, monkeypatch):
     accept_licence(*SAPIENS, accepted=True)
     terminal(monkeypatch, "")
     with pytest.raises(LicenceError, match="not accepted: nothing was fetched"):
-        accept_licence("sapiens", SAPIENS2, accepted=False)
+        accept_licence(["sapiens"], SAPIENS2, accepted=False)
 
 
 def test_without_a_terminal_the_flag_is_asked_for(cache, monkeypatch):
@@ -232,6 +232,15 @@ def test_without_a_terminal_the_flag_is_asked_for(cache, monkeypatch):
     assert not cache.exists()
     accept_licence(*SAPIENS, accepted=True)
     accept_licence(*SAPIENS, accepted=False)
+
+
+def test_networks_under_one_licence_are_asked_for_together(cache, monkeypatch, capsys):
+    accept_licence(["a", "b"], CC_BY_NC, accepted=True)
+    accept_licence(["b", "c"], CC_BY_NC, accepted=True)
+    shown = capsys.readouterr().out.splitlines()
+    assert [line for line in shown if line != CC_BY_NC.url] == [
+        f"The weights of {names} are under CC BY-NC 4.0 ({CC_BY_NC.allows}):" for names in ("a, b", "c")
+    ]
 
 
 @pytest.mark.parametrize(
