@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 what=$1 venv=${VENV:-.venv} stamp=${VENV:-.venv}/.$1
-torch=torch==2.13.0 uv=uv==0.13.9
+torch=torch==2.13.0 uv=uv==0.13.9 trackers=trackers==2.6.1
 
 pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
 
@@ -92,6 +92,8 @@ fi
 extras=
 if [ "$what" = developing ]; then extras='[dev]'; fi
 pip install --constraint constraints.txt -e clients -e ".$extras"
+# It declares numpy 2, which the embedded server's stub cannot take, and works with 1.26 all the same.
+if [ -n "$extras" ]; then pip install --no-deps $trackers; fi
 # A machine without libGL gets the headless build of OpenCV, which is the same module.
 if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
     pip uninstall --yes opencv-python

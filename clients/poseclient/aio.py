@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ from poseclient.protocol import ModelDescription
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # of Python 3.11
+
+    from poseclient.video.follow import TrackedFrame
+    from poseclient.video.track import FrameSource
 
 
 class AsyncPoseClient:
@@ -95,6 +99,52 @@ class AsyncPoseClient:
         >>> person = await client.pose_of_image("portrait.jpg")
         """
         return await self._infer(inference.pose_of_image(image, model))
+
+    def track(
+        self,
+        source: FrameSource,
+        *,
+        model: str = "pose",
+        tracker: str = "bytetrack",
+        detect_every: int = 1,
+        window: int = 8,
+        wait: float = 0.0,
+        smooth: bool = False,
+        focus: str | None = None,
+        fps: float = 25.0,
+        input_format: str | None = None,
+        **options: Unpack[PoseOptions],
+    ) -> AsyncGenerator[TrackedFrame]:
+        """Follow the people of a video, a camera or frames of your own, in the order of the frames.
+
+        source: a path, an address, or what `input_format`, a device or filter of FFmpeg, reads, such as "/dev/video0"
+        of "v4l2"; or an iterable of images u8 [h, w, 3] RGB, `fps` of them a second, or of pairs of a time in seconds
+        and an image; it may be asynchronous. A camera drops frames that the server has no time for, and is opened again
+        when it was lost; the log "poseclient" says so. A result has `index`, `time`, `image` and `people` with
+        `track_ids`.
+        tracker: bytetrack, cbiou, ocsort, sort or none. detect_every: frames from one detection to the next. window:
+        requests in flight. wait: seconds for a server that went away to come back. smooth: without the trembling of
+        keypoints. focus: one person alone, as `poseclient.focus.Focus` says. InputError for a source that cannot be
+        read, MissingExtraError without `poseclient[video,track]`.
+
+        >>> ids = [result.people.track_ids async for result in client.track("walk.mp4", detect_every=5)]
+        """
+        from poseclient.video.track import track  # not for those who have no videos
+
+        return track(
+            self,
+            source,
+            model=model,
+            tracker=tracker,
+            detect_every=detect_every,
+            window=window,
+            wait=wait,
+            smooth=smooth,
+            focus=focus,
+            fps=fps,
+            input_format=input_format,
+            **options,
+        )
 
     async def parts(
         self, image: Image, *, model: str = "parts", **options: Unpack[DetectionOptions]

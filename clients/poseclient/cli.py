@@ -1,4 +1,4 @@
-"""`poseclient COMMAND`: images or ground truth in, files out; `--help` imports no more than `arguments`."""
+"""`poseclient COMMAND`: images, videos or ground truth in, files out; `--help` imports no more than `arguments`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ def _run(args: Namespace) -> int:
     import warnings
 
     from poseclient import evaluate, image_run
+    from poseclient.video import run as video_run
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # headers with faults that do no harm
-    return evaluate.run(args) if args.command == "evaluate" else asyncio.run(image_run.run(args))
+    if args.command == "evaluate":
+        return evaluate.run(args)
+    run = video_run.run if args.command in ("video", "webcam") else image_run.run
+    return asyncio.run(run(args))
 
 
 if __name__ == "__main__":

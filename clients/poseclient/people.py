@@ -34,6 +34,7 @@ class People:
     mask: u8 [h, w], the class id of every pixel of the image, which class_set explains; instance_ids: u8 [h, w], whose
     part each pixel is: 0 nobody's, i that of row i - 1. A selection leaves the mask whole, and gives the pixels of the
     others to nobody.
+    track_ids: i64 [n], who each person is among those of a video, from 1; -1 is somebody who is not tracked (yet).
 
     ValueError for arrays whose rows do not belong together, and for keypoints that are not those of their set.
 
@@ -51,6 +52,7 @@ class People:
     mask: NDArray[np.uint8] | None = None
     class_set: str | None = None
     instance_ids: NDArray[np.uint8] | None = None
+    track_ids: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.scores)
@@ -63,6 +65,8 @@ class People:
             raise ValueError(f"{self.keypoint_set} has {count} keypoints, got {self.keypoints.shape[1]}")
         if self.pose_scores is not None and self.pose_scores.shape != (n,):
             raise ValueError(f"{n} scores need pose_scores of shape [{n}], got {list(self.pose_scores.shape)}")
+        if self.track_ids is not None and self.track_ids.shape != (n,):
+            raise ValueError(f"{n} scores need track_ids of shape [{n}], got {list(self.track_ids.shape)}")
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -72,7 +76,7 @@ class People:
         rows = np.atleast_1d(np.arange(len(self))[index])
         chosen = {
             name: values[rows]
-            for name in ("boxes", "scores", "keypoints", "pose_scores")
+            for name in ("boxes", "scores", "keypoints", "pose_scores", "track_ids")
             if (values := getattr(self, name)) is not None
         }
         if self.instance_ids is not None:
@@ -88,15 +92,16 @@ class People:
         parts = [f"{len(self)} of {self.found} people" if self.found > len(self) else f"{len(self)} people"]
         parts += [f"scores {self.scores.max():.2f} to {self.scores.min():.2f}"] if len(self) else []
         parts += [f"keypoints {self.keypoint_set or '?'}"] if self.keypoints is not None else []
+        parts += ["tracked"] if self.track_ids is not None else []
         parts += [f"mask {self.class_set or '?'}"] if self.mask is not None else []
         return f"<{type(self).__name__}: {', '.join(parts)}>"
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold, with every number as it is; `from_dict` reads it.
 
-        `people` is a list with `box` (x1, y1, x2, y2), `score`, `pose_score` and `keypoints` ([K][x, y, score]) of each
-        person; `keypoint_names` names the keypoints, `image_size` is height, width, `mask` and `instance_ids` are
-        grey PNGs in base64. What is not there is left out of a person, or None.
+        `people` is a list with `box` (x1, y1, x2, y2), `score`, `pose_score`, `track_id` and `keypoints` ([K][x, y,
+        score]) of each person; `keypoint_names` names the keypoints, `image_size` is height, width, `mask` and
+        `instance_ids` are grey PNGs in base64. What is not there is left out of a person, or None.
 
         >>> people.to_dict()["people"][0]["score"]
         0.98
@@ -148,7 +153,8 @@ class People:
         return coco_results(self, image_id, category_id)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """One row a person: `x1`, `y1`, `x2`, `y2`, `score`, `pose_score`, and `<keypoint>_x`, `_y`, `_score` of each.
+        """One row a person: `x1`, `y1`, `x2`, `y2`, `score`, `pose_score`, `track_id`, and of each keypoint `<name>_x`,
+        `<name>_y`, `<name>_score`.
 
         MissingExtraError without `poseclient[pandas]`.
 
@@ -158,6 +164,8 @@ class People:
 
     def to_supervision(self) -> tuple[Any, Any]:
         """`supervision.Detections`, with the pixels of each person if known, and `supervision.KeyPoints` or None.
+
+        Track ids are the Detections' `tracker_id` and the KeyPoints' `data["tracker_id"]`.
 
         MissingExtraError without `poseclient[supervision]`.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import supervision
 
 from poseclient import MissingExtraError, People
 from tests.clients.test_people_dicts import posed
@@ -30,7 +31,6 @@ def test_a_table_of_boxes():
 
 
 def test_detections_and_key_points():
-    supervision = pytest.importorskip("supervision", reason="not among the packages of the tests: it brings FFmpeg")
     people = posed()
     detections, key_points = people.to_supervision()
     assert isinstance(detections, supervision.Detections)
