@@ -39,7 +39,8 @@ def test_every_command_has_arguments_and_help(name, capsys):
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert COMMANDS[name].help in text
-    assert "--" in text.replace("--help", "")
+    takes_nothing = name == "recipes"
+    assert ("--" in text.replace("--help", "")) != takes_nothing
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 300])
