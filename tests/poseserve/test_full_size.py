@@ -128,10 +128,12 @@ def go_the_whole_way(networks: dict[str, str], root: Path, folder: Path, image: 
                 keypoints_equal_the_golden_ones(server, name)
 
 
+@pytest.mark.slow
 def test_networks_of_tens_of_millions_of_parameters(root, tmp_path, scene):
     go_the_whole_way(SMALL, root, tmp_path, scene.jpeg)
 
 
+@pytest.mark.slow
 def test_onnx_serves_what_torchscript_serves(root, vitpose_file):
     name, own = "vitpose-s-coco_25", ["--family", "vitpose", "--size", "s", "--keypoints", "coco_25"]
     assert main(["add", name, "--checkpoint", str(vitpose_file), "--root", str(root)]) == 0

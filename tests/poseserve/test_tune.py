@@ -91,6 +91,7 @@ def follow(line: str) -> None:
     assert main(shlex.split(line.partition(": poseserve ")[2])) == 0
 
 
+@pytest.mark.slow
 def test_the_better_of_the_best_two_is_proposed(root, capsys, monkeypatch):
     monkeypatch.setattr(tune, "DELAYS_US", (0, 1000))
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
@@ -113,6 +114,7 @@ def test_the_better_of_the_best_two_is_proposed(root, capsys, monkeypatch):
     assert f'string_value: "{options["threads"]}"' in config
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_tuned_by_its_name_and_the_proposal_changes_nothing_else(
     root, tmp_path, capsys, monkeypatch
 ):
