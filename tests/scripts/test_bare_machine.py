@@ -108,7 +108,7 @@ def can_serve(machine: Machine) -> bool:
     return bool(re.match(r"Python 3\.1[012]\.", version))
 
 
-@pytest.mark.parametrize(("user", "library"), [("root", True), (USER, False)])
+@pytest.mark.parametrize(("user", "library"), [(USER, False), ("root", True)])
 def test_both_commands_work_or_say_at_once_why_not(machine: Machine, user: str, library: bool) -> None:
     if not can_serve(machine):
         began = time.monotonic()
