@@ -28,10 +28,14 @@ def posed(boxes, size=(96, 128)):
 
 
 class Client:
-    """Finds one person, two pixels further right at each detection; notes what it is asked."""
+    """Finds one person, two pixels further right at each detection; notes what it is asked.
 
-    def __init__(self, away=0):
+    at_once: it answers nobody before so many requests were in flight together.
+    """
+
+    def __init__(self, away=0, at_once=1):
         self.asked, self.away, self.in_flight, self.most = [], away, 0, 0
+        self.at_once, self.are_together = at_once, asyncio.Event()
 
     async def pose(self, jpeg, **options):
         return await self.answer(("pose", options), lambda n: posed([[10 + 2 * n, 10, 40 + 2 * n, 80]]))
@@ -44,6 +48,9 @@ class Client:
         self.most = max(self.most, self.in_flight)
         n = len(self.asked)
         self.asked.append(request)
+        if self.most >= self.at_once:
+            self.are_together.set()
+        await asyncio.wait_for(self.are_together.wait(), 10)
         await asyncio.sleep(0)
         self.in_flight -= 1
         if self.away:
@@ -70,7 +77,7 @@ def hasty(monkeypatch):
 
 
 async def test_frames_are_asked_about_at_once_and_come_in_order():
-    client = Client()
+    client = Client(at_once=2)
     found = await results(client, Asking(options={"max_people": 3}, window=4))
     assert [result.index for result in found] == list(range(12))
     assert found[3].people.image_size == (96, 128)
@@ -80,7 +87,7 @@ async def test_frames_are_asked_about_at_once_and_come_in_order():
 
 @pytest.mark.parametrize(("model", "boxes_model"), [("pose", "pose_in_boxes"), ("pose.big", "pose_in_boxes.big")])
 async def test_between_detections_the_people_are_followed(model, boxes_model):
-    client = Client()
+    client = Client(at_once=2)
     found = await results(client, Asking(model, {"oks_nms": 0.9}, detect_every=4, window=12))
     names = sorted(name for name, _ in client.asked)
     assert names == ["pose"] * 3 + ["pose_in_boxes"] * 9
