@@ -48,10 +48,7 @@ def install_photograph_networks(root: Path) -> Sequence[Path]:
     checkpoints = official_weights(networks, licence_accepted=True)  # any use with notice; it prints their licences
     print(f"installing recipe {RECIPE} ...", flush=True)
     additions = list(zip(map(Installed, networks), checkpoints, strict=True))
-    empty = Repository(root)
-    for folder in empty.folders:
-        folder.mkdir()
-    return install.add_all(empty, additions, as_defaults=True).folders
+    return install.add_all(Repository(root), additions, as_defaults=True).folders
 
 
 def step_times(grpc_url: str) -> dict[str, tuple[int, float]]:

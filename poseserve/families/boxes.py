@@ -54,6 +54,12 @@ def cells(input_size: tuple[int, int], strides: Sequence[int]) -> tuple[Tensor, 
     return torch.cat(corners), torch.cat(sides)
 
 
+def around(points: Tensor, distances: Tensor) -> Tensor:
+    """Boxes [B, N, 4] x1, y1, x2, y2 around points [N, 2], of which distances [B, N, 4] to the left, top, right and
+    bottom are known."""
+    return torch.cat([points - distances[..., :2], points + distances[..., 2:]], 2)
+
+
 def check_classes(source: str, wanted: Sequence[int], classes: int) -> None:
     """Raise InputError where the detector of `source` has no class of one of the indices `wanted`."""
     if none := [index for index in wanted if index >= classes]:

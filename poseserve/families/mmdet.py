@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from poseserve.errors import InputError, PoseserveError, concerning
-from poseserve.families.boxes import best_rows, check_classes
+from poseserve.families.boxes import around, best_rows, check_classes
 from poseserve.families.family import Family, Opened
 from poseserve.weights import checkpoints
 
@@ -100,8 +100,7 @@ class SingleStage(nn.Module):
         scores = rows(classes).index_select(2, self.classes).amax(2).float().sigmoid()
         for factor in factors:  # centreness
             scores = scores * rows(factor)[..., 0].float().sigmoid()
-        before, after = rows(distances).float().split(2, 2)
-        return torch.cat([self.points - before, self.points + after, scores.unsqueeze(2)], 2)
+        return torch.cat([around(self.points, rows(distances).float()), scores.unsqueeze(2)], 2)
 
 
 class Rows(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poseserve.errors import InputError
-from poseserve.families.boxes import best_rows, cells, check_classes
+from poseserve.families.boxes import around, best_rows, cells, check_classes
 from poseserve.families.family import Family
 
 STAGES = ((32, 1, 1), (64, 2, 2), (128, 2, 2), (256, 3, 2))  # channels, blocks, stride; each doubles the channels
@@ -61,8 +61,7 @@ class Decode(nn.Module):
         raw = raw.float()
         bins = raw[..., -4 * self.bins.shape[0] :].reshape(raw.shape[0], raw.shape[1], 4, -1)
         distances = (bins.softmax(3) * self.bins).sum(3) * self.strides  # left, top, right, bottom
-        boxes = torch.cat([self.centres - distances[..., :2], self.centres + distances[..., 2:]], 2)
-        return boxes, raw.index_select(2, self.classes).amax(2).sigmoid()
+        return around(self.centres, distances), raw.index_select(2, self.classes).amax(2).sigmoid()
 
 
 class NanoDet(nn.Module):

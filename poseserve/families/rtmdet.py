@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poseserve.errors import InputError
-from poseserve.families.boxes import best_rows, cells
+from poseserve.families.boxes import around, best_rows, cells
 from poseserve.families.family import Family
 
 WIDTHS = {"m": (48, 96, 192, 384, 768)}  # of the stem and the four stages
@@ -50,8 +50,7 @@ class Decode(nn.Module):
         """Box [B, N, 4] and score [B, N] of every cell."""
         raw = raw.float()
         distances = raw[..., -4:].exp() * self.strides
-        boxes = torch.cat([self.corners - distances[..., :2], self.corners + distances[..., 2:]], 2)
-        return boxes, raw[..., 0].sigmoid()
+        return around(self.corners, distances), raw[..., 0].sigmoid()
 
 
 class RTMDet(nn.Module):

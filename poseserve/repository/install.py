@@ -50,6 +50,8 @@ def add_all(
         if as_defaults:
             wanted = wanted.with_default(installed.network.task, installed.network.name)
     _refuse_shared_names(wanted)
+    for folder in repository.folders:
+        folder.mkdir(parents=True, exist_ok=True)  # nothing was installed here yet
     # On the same file system, so that a finished folder appears at once, but where Triton does not look.
     with tempfile.TemporaryDirectory(prefix=".poseserve-", dir=repository.root) as staging:
         new, replaced = Path(staging) / "new", Path(staging) / "replaced"
