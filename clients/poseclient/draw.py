@@ -19,7 +19,7 @@ from poseclient.errors import InputError
 from poseclient.keypoints import ClassSet, Colour, keypoint_set
 from poseclient.labels import FONT, Label, heads_of, place_beside
 from poseclient.people import People
-from poseclient.strokes import DARK, FARTHEST, FRACTION_BITS, draw_skeleton, fixed
+from poseclient.strokes import DARK, draw_box, draw_skeleton
 
 Pixels = NDArray[np.uint8] | PIL.Image.Image
 
@@ -53,7 +53,7 @@ def draw_people(image: Pixels, people: People, threshold: float = 0.3) -> NDArra
             draw_skeleton(pale, people.keypoints[i], labels, LEAST_SCORE, units[i])
         cv2.addWeighted(pale, PALE, canvas, 1 - PALE, 0, dst=canvas)
     for i in best_last:
-        _draw_box(canvas, people.boxes[i], _box_colour(i), units[i])
+        draw_box(canvas, people.boxes[i], _box_colour(i), max(1, round(units[i] * 0.7)))
         if people.keypoints is not None and labels:
             draw_skeleton(canvas, people.keypoints[i], labels, threshold, units[i])
     _draw_scores(canvas, people, heads_of(people, threshold), units)
@@ -131,13 +131,6 @@ def _unit(canvas: NDArray[np.uint8], box: NDArray[np.float32]) -> float:
     height, width = canvas.shape[:2]
     person = max(box[2] - box[0], box[3] - box[1])
     return min(sqrt(height * width) / 320, float(person) / 80)
-
-
-def _draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32], colour: Colour, unit: float) -> None:
-    # Boxes are measured at pixel edges, OpenCV draws at pixel centres.
-    x1, y1, x2, y2 = np.clip(box, -FARTHEST, FARTHEST) - 0.5
-    thickness = max(1, round(unit * 0.7))
-    cv2.rectangle(canvas, fixed(x1, y1), fixed(x2, y2), colour, thickness, cv2.LINE_AA, FRACTION_BITS)
 
 
 def _draw_scores(canvas: NDArray[np.uint8], people: People, heads: NDArray[np.float32], units: Sequence[float]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,12 +23,17 @@ from poseclient.image_files import Inputs, find_images
 from poseclient.keypoints import ClassSet, KeypointSet
 from poseclient.people import People
 from poseclient.resume_log import ResumeLog
+from poseclient.runs import (
+    FAILED,
+    LOG,
+    check_earlier_files,
+    check_keypoint_set,
+    end_by_signals,
+    wait_until_ready,
+)
 from poseclient.truth_checks import name_some
 
-LOG = "run.jsonl"
-FAILED = "failed.json"
 TRIES = 3  # of an image while the server goes away and comes back
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -104,22 +108,13 @@ class _ImageRun:
             return await wait_until_ready(self.client, self.args.wait)
 
     def check_labels(self, people: People) -> None:
-        known = self.labels.keypoints and self.labels.keypoints.name
-        if people.keypoints is not None and people.keypoint_set != known:
-            raise InputError(f"the server's keypoint set is now {people.keypoint_set}, was {known}: start another run")
+        known = self.labels.keypoints
+        if people.keypoints is not None:
+            check_keypoint_set(people.keypoint_set, known.name if known else None)
 
-    def end_by_signals(self) -> None:
-        """Let Ctrl-C and SIGTERM end the run in order, where the platform can."""
-        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, other threads
-            for number in SIGNALS:
-                asyncio.get_running_loop().add_signal_handler(number, self.stop, number)
-
-    def stop(self, number: int) -> None:
-        """Of a signal: end after the requests in flight; the next signal ends at once."""
+    def end(self, number: int) -> None:
+        """Of a signal."""
         self.signal = number
-        for each in SIGNALS:
-            asyncio.get_running_loop().remove_signal_handler(each)
-        self.progress.write("ending after the requests in flight; once more ends at once", file=sys.stderr)
 
 
 async def run(args: Namespace) -> int:
@@ -127,7 +122,7 @@ async def run(args: Namespace) -> int:
     inputs, command = find_images(args.paths, args.out), IMAGE_COMMANDS[args.command]
     if not inputs.images:
         raise InputError(f"no images found in {name_some(args.paths)}")
-    check_earlier_files(args, command, inputs)
+    check_earlier_files(args, written_names(args, command, inputs))
     start = time.perf_counter()
     async with AsyncPoseClient(args.url, args.timeout) as client:
         if not await wait_until_ready(client, args.wait):
@@ -142,7 +137,7 @@ async def run(args: Namespace) -> int:
             total, already = len(inputs.images), len(inputs.images) - len(missing)
             with tqdm(total=total, initial=already, unit="image", disable=None) as progress:
                 one = _ImageRun(args, client, labels, log, progress)
-                one.end_by_signals()
+                end_by_signals(one.end, partial(progress.write, file=sys.stderr))
                 queue = iter(missing)
                 try:
                     await asyncio.gather(*(one.work(queue) for _ in range(args.concurrency)))
@@ -152,16 +147,6 @@ async def run(args: Namespace) -> int:
     if one.signal:
         return 128 + one.signal
     return 1 if one.failures else 0
-
-
-async def wait_until_ready(client: AsyncPoseClient, seconds: float) -> bool:
-    """Whether the server is ready within that time."""
-    end = time.monotonic() + seconds
-    while not await client.is_ready():
-        if time.monotonic() >= end:
-            return False
-        await asyncio.sleep(min(1.0, max(0.0, end - time.monotonic())))
-    return True
 
 
 async def read_labels(client: AsyncPoseClient, command: ImageCommand, args: Namespace) -> Labels:
@@ -185,17 +170,10 @@ def settings(args: Namespace, command: ImageCommand, labels: Labels) -> dict[str
     }  # fmt: skip
 
 
-def check_earlier_files(args: Namespace, command: ImageCommand, inputs: Inputs) -> None:
-    """InputError for files in the folder that this run would overwrite, unless it was asked to."""
-    if args.overwrite or (args.resume and (args.out / LOG).exists()):
-        return
-    advice = "--overwrite replaces them, or choose another --out"
-    if (args.out / LOG).is_file():
-        raise InputError(f"--out {args.out} holds the files of another run: --resume continues it, {advice}")
-    endings, lists = command.endings(args), (*command.formats[args.format].lists, FAILED)
-    names = [*lists, *(name + ending for name in inputs.images for ending in endings)]
-    if earlier := name_some(name for name in names if (args.out / name).exists()):
-        raise InputError(f"--out {args.out} holds files that this run would write ({earlier}): {advice}")
+def written_names(args: Namespace, command: ImageCommand, inputs: Inputs) -> list[str]:
+    """The files that the run writes."""
+    endings, lists = command.endings(args), command.formats[args.format].lists
+    return [*lists, *(name + ending for name in inputs.images for ending in endings)]
 
 
 def report(one: _ImageRun, inputs: Inputs, seconds: float) -> None:

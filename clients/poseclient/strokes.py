@@ -45,6 +45,23 @@ def draw_dot(canvas: NDArray[np.uint8], point: Point, radius: float, colour: Col
     cv2.circle(canvas, point, length, colour, cv2.FILLED, cv2.LINE_AA, FRACTION_BITS)
 
 
+def draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32], colour: Colour, thickness: int) -> None:
+    """The outline of a box x1, y1, x2, y2, `thickness` pixels wide."""
+    # Boxes are measured at pixel edges, OpenCV draws at pixel centres.
+    x1, y1, x2, y2 = np.clip(box, -FARTHEST, FARTHEST) - 0.5
+    cv2.rectangle(canvas, fixed(x1, y1), fixed(x2, y2), colour, thickness, cv2.LINE_AA, FRACTION_BITS)
+
+
+def draw_bones(
+    canvas: NDArray[np.uint8], bones: Sequence[tuple[Point, Point, Colour]], thickness: int, outline: int
+) -> None:
+    """Lines of `thickness` pixels, with a dark border of `outline` pixels beneath all of them."""
+    for start, end, _ in bones if outline else ():
+        cv2.line(canvas, start, end, DARK, thickness + 2 * outline, cv2.LINE_AA, FRACTION_BITS)
+    for start, end, colour in bones:
+        cv2.line(canvas, start, end, colour, thickness, cv2.LINE_AA, FRACTION_BITS)
+
+
 def draw_skeleton(
     canvas: NDArray[np.uint8], keypoints: NDArray[np.float32], labels: KeypointSet, threshold: float, unit: float
 ) -> None:
@@ -57,10 +74,7 @@ def draw_skeleton(
     thickness, outline = max(1, round(unit)), 1 if unit >= 1 else 0
     # The more points, the smaller, so that a face of 68 points stays a face.
     radius = max(0.8, 1.6 * unit * min(1.0, (17 / len(keypoints)) ** 0.5))
-    for start, end, _ in bones if outline else ():
-        cv2.line(canvas, start, end, DARK, thickness + 2, cv2.LINE_AA, FRACTION_BITS)
-    for start, end, colour in bones:
-        cv2.line(canvas, start, end, colour, thickness, cv2.LINE_AA, FRACTION_BITS)
+    draw_bones(canvas, bones, thickness, outline)
     for k, point in points.items():
         if outline:
             draw_dot(canvas, point, radius + 1, DARK)

@@ -18,6 +18,7 @@ from poseclient.people import People
 Somebody = TypeVar("Somebody", bound=People)
 
 UNTRACKED = -1  # the track id of a person who is not tracked (yet)
+SCORE_THRESHOLD = 0.3  # least score of a person's box, where nothing else was asked of the server
 MEMORY = 1.0  # seconds for which a person who is lost keeps their id
 
 # The package is tuned for detectors that are surer of people and whose boxes tremble less. So scores are stretched:
@@ -48,7 +49,7 @@ class Tracker:
     array([1, 2, -1])
     """
 
-    def __init__(self, name: str = "bytetrack", score_threshold: float = 0.3) -> None:
+    def __init__(self, name: str = "bytetrack", score_threshold: float = SCORE_THRESHOLD) -> None:
         if name not in TRACKERS:
             raise InputError(f"unknown tracker {name!r}, must be one of {', '.join(sorted(TRACKERS))}")
         if not 0 <= score_threshold <= 1:

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from math import sqrt
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +13,7 @@ from poseclient.draw import BOX_COLOURS
 from poseclient.keypoints import Colour, keypoint_set
 from poseclient.labels import Label
 from poseclient.people import People
-from poseclient.strokes import DARK, FRACTION_BITS, draw_dot, fixed, seen_bones, seen_points
+from poseclient.strokes import draw_bones, draw_box, draw_dot, seen_bones, seen_points
 from poseclient.tracking import UNTRACKED
 from poseclient.video.follow import TrackedFrame
 
@@ -42,14 +41,14 @@ class Overlay:
         width = self.line_width or max(1, round(sqrt(canvas.shape[0] * canvas.shape[1]) / 320))
         if "detections" in self.layers:
             for box in result.found.boxes:
-                _draw_box(canvas, box, GREY, width)
+                draw_box(canvas, box, GREY, width)
         for i in reversed(range(len(result.people))):  # the best on top
             person = result.people[i]
             colour = BOX_COLOURS[_number(person) % len(BOX_COLOURS)]
             if "skeletons" in self.layers:
                 self._draw_skeleton(canvas, person, width)
             if "boxes" in self.layers:
-                _draw_box(canvas, person.boxes[0], colour, width)
+                draw_box(canvas, person.boxes[0], colour, width)
             if "ids" in self.layers and _number(person) != UNTRACKED:
                 label = Label(f"{_number(person)}", 0.3 + 0.15 * width)
                 label.draw(canvas, *_corner(person.boxes[0], label, canvas), colour)
@@ -61,10 +60,7 @@ class Overlay:
         labels = keypoint_set(person.keypoint_set)
         points = seen_points(person.keypoints[0], self.threshold)
         bones = seen_bones(points, labels.links, labels.link_colours)
-        for start, end, _ in bones:
-            cv2.line(canvas, start, end, DARK, width + 2, cv2.LINE_AA, FRACTION_BITS)
-        for start, end, colour in bones:
-            cv2.line(canvas, start, end, colour, width, cv2.LINE_AA, FRACTION_BITS)
+        draw_bones(canvas, bones, width, 1)
         # The more points, the smaller, so that a face of 68 points stays a face.
         radius = self.radius or max(1.0, 1.6 * width * min(1.0, sqrt(17 / len(labels.names))))
         for k, point in points.items():
@@ -74,12 +70,6 @@ class Overlay:
 def _number(person: People) -> int:
     """The id of one person: 0 where nobody is tracked."""
     return 0 if person.track_ids is None else int(person.track_ids[0])
-
-
-def _draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32], colour: Colour, width: int) -> None:
-    # Boxes are measured at pixel edges, OpenCV draws at pixel centres.
-    x1, y1, x2, y2 = box - 0.5
-    cv2.rectangle(canvas, fixed(x1, y1), fixed(x2, y2), colour, width, cv2.LINE_AA, FRACTION_BITS)
 
 
 def _corner(box: NDArray[np.float32], label: Label, canvas: NDArray[np.uint8]) -> tuple[int, int]:

@@ -8,7 +8,6 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from poseclient import files
 from poseclient.aio import AsyncPoseClient
 from poseclient.demo_networks import demo_networks, say_demo_networks
 from poseclient.errors import REPORTED, InputError, RequestError
-from poseclient.image_run import FAILED, LOG, SIGNALS, wait_until_ready
 from poseclient.keypoints import KeypointSet
 from poseclient.resume_log import ResumeLog
+from poseclient.runs import FAILED, LOG, check_earlier_files, end_by_signals, wait_until_ready
 from poseclient.truth_checks import name_some
 from poseclient.video.frames import av
 from poseclient.video.results import RESULT_FORMATS
@@ -71,19 +70,10 @@ class VideoRun:
                 self.log.add(source.name, {"frames": one.frames, "poses": one.poses, "ids": len(one.ids)})
                 one.answers.unlink(missing_ok=True)
 
-    def end_by_signals(self) -> None:
-        """Let Ctrl-C and SIGTERM end the run in order, where the platform can."""
-        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, other threads
-            for number in SIGNALS:
-                asyncio.get_running_loop().add_signal_handler(number, self.end, number)
-
     def end(self, number: int) -> None:
-        """Of a signal: end after the requests in flight; the next signal ends at once."""
+        """Of a signal."""
         self.signal = number
         self.stop.set()
-        for each in SIGNALS:
-            asyncio.get_running_loop().remove_signal_handler(each)
-        tell("ending after the requests in flight; once more ends at once")
 
 
 async def run(args: Namespace) -> int:
@@ -93,7 +83,7 @@ async def run(args: Namespace) -> int:
     if not sources:
         raise InputError(f"no videos found in {name_some(args.sources)}")
     check_options(args, sources)
-    check_earlier_files(args, sources)
+    check_earlier_files(args, written_names(args, sources))
     start = time.perf_counter()
     async with AsyncPoseClient(args.url, args.timeout) as client:
         if args.wait and not await client.is_ready():
@@ -111,7 +101,7 @@ async def run(args: Namespace) -> int:
             # Cameras wait for nobody; files come one after the other, each with all the requests.
             at_once = max(1, sum(source.is_live for source in missing))
             one = VideoRun(args, client, keypoints, log, math.ceil(args.concurrency / at_once))
-            one.end_by_signals()
+            end_by_signals(one.end, tell)
             queue = iter(sorted(missing, key=lambda source: not source.is_live))
             try:
                 await asyncio.gather(*(one.work(queue) for _ in range(at_once)))
@@ -139,17 +129,10 @@ def settings(args: Namespace, keypoints: KeypointSet) -> dict[str, Any]:
     return {"command": "video", **own, "model": args.model or "pose", "keypoint_set": keypoints.name}
 
 
-def check_earlier_files(args: Namespace, sources: Sequence[Source]) -> None:
-    """InputError for files in the folder that this run would overwrite, unless it was asked to."""
-    if args.overwrite or (args.resume and (args.out / LOG).exists()):
-        return
-    advice = "--overwrite replaces them, or choose another --out"
-    if (args.out / LOG).is_file():
-        raise InputError(f"--out {args.out} holds the files of another run: --resume continues it, {advice}")
+def written_names(args: Namespace, sources: Sequence[Source]) -> list[str]:
+    """The files that the run writes."""
     endings = [*(RESULT_FORMATS[name].ending for name in args.format), *([OVERLAY_ENDING] if args.overlay else [])]
-    names = [FAILED, *(source.name + ending for source in sources for ending in endings)]
-    if earlier := name_some(name for name in names if (args.out / name).exists()):
-        raise InputError(f"--out {args.out} holds files that this run would write ({earlier}): {advice}")
+    return [source.name + ending for source in sources for ending in endings]
 
 
 def report(one: VideoRun, already: int, others: Sequence[Path], seconds: float) -> None:

@@ -22,6 +22,7 @@ from poseclient.aio import AsyncPoseClient
 from poseclient.errors import REPORTED, InputError
 from poseclient.image_commands import POSE_FLAGS
 from poseclient.keypoints import KeypointSet
+from poseclient.runs import check_keypoint_set
 from poseclient.tracking import UNTRACKED
 from poseclient.video.answers import AnswerLog
 from poseclient.video.follow import Asking, Step, TrackedFrame, follow, frames_at_once
@@ -147,9 +148,8 @@ class SourceRun:
 
     def _add(self, result: TrackedFrame, picture: Picture, add: Add, writer: VideoWriter | None) -> None:
         """Write one frame into the files, and count it."""
-        people, known = result.people, self.keypoints.name
-        if people.keypoint_set != known:
-            raise InputError(f"the server's keypoint set is now {people.keypoint_set}, was {known}: start another run")
+        people = result.people
+        check_keypoint_set(people.keypoint_set, self.keypoints.name)
         add(result)
         if writer and picture is not None:
             writer.add(result.frame, picture)

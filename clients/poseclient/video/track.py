@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from poseclient.errors import InputError
 from poseclient.focus import Focus
 from poseclient.smoothing import Smoother
-from poseclient.tracking import Tracker
+from poseclient.tracking import SCORE_THRESHOLD, Tracker
 from poseclient.video.follow import Asking, Step, TrackedFrame, follow, frames_at_once
 from poseclient.video.frames import Frame, Selection
 from poseclient.video.live import LiveSource
@@ -33,7 +33,6 @@ OwnFrame = Pixels | tuple[float, Pixels]  # an image, or its time in seconds and
 FrameSource = str | os.PathLike[str] | Iterable[OwnFrame] | AsyncIterable[OwnFrame]
 
 TICK = Fraction(1, 1_000_000)  # of the times of frames that the caller gives
-SCORE_THRESHOLD = 0.3  # of the server, where the caller gives none
 LOG = logging.getLogger("poseclient")
 
 
