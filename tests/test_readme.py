@@ -19,6 +19,7 @@ from torch import Tensor
 
 from poseserve.catalogue import CATALOGUE
 from poseserve.networks import build
+from poseserve.recipes import RECIPES
 from poseserve.repository.folders import FOLDERS, ROOT
 from poseserve.serving.server import Server, scratch_server
 from tests import golden
@@ -179,6 +180,10 @@ def check_compose(words: list[str]) -> None:
 def test_inline_docker_commands_name_what_exists():
     for command in re.findall(r"`(docker compose [^`]+)`", README):
         check_compose(command.split())
+
+
+def test_every_recipe_is_in_the_table():
+    assert {f"| `{name}` |" for name in RECIPES} <= set(re.findall(r"^\| `[a-z0-9]+` \|", README, re.MULTILINE))
 
 
 def test_the_catalogue_has_as_many_networks_as_the_readme_says():

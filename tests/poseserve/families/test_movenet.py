@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import openvino
 import pytest
 import torch
 
@@ -21,6 +20,7 @@ from poseserve.families.decode import decode_centred
 from poseserve.families.flip import CentredFlipTest
 from poseserve.networks import build
 from tests.poseserve.families import tfjs_reference
+from tests.poseserve.families.engines import ENGINES, answer, write_files
 
 THUNDER = CATALOGUE["movenet-thunder"]
 SMALL = replace(THUNDER, name="small", input_size=(64, 96))
@@ -62,27 +62,13 @@ def check_keypoints(found: torch.Tensor, recorded: np.ndarray) -> None:
 @pytest.fixture(scope="module")
 def files(human_models, tmp_path_factory) -> Path:
     """Thunder as Triton gets it."""
-    folder = tmp_path_factory.mktemp("thunder")
-    for write, name in ((export, "model.pt"), (export_onnx, "model.onnx")):
-        contract = build.load(THUNDER, human_models / "movenet-thunder.json", Deployment())
-        write(contract, build.example(THUNDER), folder / name)
-    return folder
+    return write_files(THUNDER, human_models / "movenet-thunder.json", tmp_path_factory.mktemp("thunder"))
 
 
-@pytest.mark.parametrize("engine", ["torch", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_sees_the_photograph_as_tensorflow_js_does(files, astronaut, engine):
     crop, where = tfjs_reference.picture("astronaut", THUNDER.name, astronaut), region(THUNDER).numpy()
-    if engine == "torch":
-        with torch.inference_mode():
-            found = torch.jit.load(files / "model.pt")(torch.from_numpy(crop), torch.from_numpy(where))
-    elif engine == "onnxruntime":
-        session = onnxruntime.InferenceSession(files / "model.onnx", providers=["CPUExecutionProvider"])
-        found = torch.from_numpy(session.run(None, {"INPUT__0": crop, "INPUT__1": where})[0])
-    else:
-        options = {"INFERENCE_PRECISION_HINT": "f32"}  # else it is half precision where the processor has that
-        model = openvino.Core().compile_model(files / "model.onnx", "CPU", options)
-        found = torch.from_numpy(model({"INPUT__0": crop, "INPUT__1": where})[0].copy())
-    check_keypoints(found[0], tfjs_reference.recorded(THUNDER.name, "astronaut", crop))
+    check_keypoints(answer(engine, files, crop, where)[0], tfjs_reference.recorded(THUNDER.name, "astronaut", crop))
 
 
 @pytest.mark.parametrize(("flip_test", "x_pixels", "y_pixels"), [(False, 0.5, 1), (True, 1e-3, 1e-3)])

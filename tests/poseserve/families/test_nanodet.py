@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import openvino
 import pytest
 import torch
 
@@ -23,6 +22,7 @@ from poseserve.in_process import step_module
 from poseserve.networks import build
 from poseserve.repository.installed import read_repository
 from tests.poseserve.families import tfjs_reference
+from tests.poseserve.families.engines import ENGINES, answer, write_files
 
 NANODET = CATALOGUE["nanodet-416"]
 SMALL = replace(NANODET, name="small", input_size=(96, 64))
@@ -58,27 +58,14 @@ def test_boxes_are_those_of_tensorflow_js(human_models, astronaut, picture):
 @pytest.fixture(scope="module")
 def files(human_models, tmp_path_factory) -> Path:
     """The detector as Triton gets it."""
-    folder = tmp_path_factory.mktemp("nanodet")
-    for write, name in ((export, "model.pt"), (export_onnx, "model.onnx")):
-        contract = build.load(NANODET, human_models / "nanodet.json", Deployment())
-        write(contract, build.example(NANODET), folder / name)
-    return folder
+    return write_files(NANODET, human_models / "nanodet.json", tmp_path_factory.mktemp("nanodet"))
 
 
-@pytest.mark.parametrize("engine", ["torch", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("picture", ["scene", "astronaut"])
 def test_every_engine_finds_the_people_that_tensorflow_js_finds(files, astronaut, engine, picture):
     image = tfjs_reference.picture(picture, NANODET.name, astronaut)
-    if engine == "torch":
-        with torch.inference_mode():
-            found = torch.jit.load(files / "model.pt")(torch.from_numpy(image))[0]
-    elif engine == "onnxruntime":
-        session = onnxruntime.InferenceSession(files / "model.onnx", providers=["CPUExecutionProvider"])
-        found = torch.from_numpy(session.run(None, {"INPUT__0": image})[0][0])
-    else:
-        options = {"INFERENCE_PRECISION_HINT": "f32"}  # else it is half precision where the processor has that
-        model = openvino.Core().compile_model(files / "model.onnx", "CPU", options)
-        found = torch.from_numpy(model({"INPUT__0": image})[0][0].copy())
+    found = answer(engine, files, image)[0]
     cells = torch.from_numpy(tfjs_reference.recorded(NANODET.name, picture, image))[None]
     expected = best_rows(cells[..., :4], cells[..., 4], 416, 416)[0]
     people = expected[:, 4] > 0.4
